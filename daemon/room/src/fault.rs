@@ -1,0 +1,83 @@
+//! Why a request fails, in the words of the room where it failed. The gateway gives it status and envelope.
+use coffer_barrier::BarrierError;
+use coffer_store::StoreError;
+use coffer_types::{EntropyError, PathError};
+use coffer_wire::FieldError;
+use std::borrow::Cow;
+use zeroize::Zeroizing;
+
+/// Why a request is refused or fails. Sentences are fixed words and names of fields; they never carry a value.
+pub enum Fault {
+    /// 400, with a sentence that says what would be right.
+    BadRequest(Cow<'static, str>),
+    /// 403 "permission denied".
+    PermissionDenied,
+    /// 404 without a sentence: nothing there.
+    NotFound,
+    /// 404 with `data`: a version that was deleted still has metadata.
+    NotFoundWith(Zeroizing<Vec<u8>>),
+    /// 404 with a sentence.
+    NoRoute(Cow<'static, str>),
+    /// 405.
+    UnsupportedOperation,
+    /// 412, with a sentence.
+    Conflict(Cow<'static, str>),
+    /// 413, with a sentence.
+    TooLarge(&'static str),
+    /// 415, with a sentence.
+    UnsupportedMediaType(&'static str),
+    /// 503: sealed.
+    Sealed,
+    /// 503, with a sentence.
+    Unavailable(Cow<'static, str>),
+    /// 507: the disk is full, nothing was changed.
+    Full,
+    /// 500. The cause goes to the daemon's log, never to the client.
+    Internal(&'static str),
+}
+
+impl Fault {
+    /// 400 with a sentence.
+    pub fn bad(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::BadRequest(sentence.into())
+    }
+}
+
+impl From<FieldError> for Fault {
+    fn from(error: FieldError) -> Self {
+        Self::BadRequest(format!("'{}' {}", error.field, error.must).into())
+    }
+}
+
+impl From<PathError> for Fault {
+    fn from(error: PathError) -> Self {
+        Self::bad(error.message())
+    }
+}
+
+impl From<EntropyError> for Fault {
+    fn from(_: EntropyError) -> Self {
+        Self::Internal("the operating system gave no randomness")
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::Full,
+            _ => Self::Internal("the store failed"),
+        }
+    }
+}
+
+impl From<BarrierError> for Fault {
+    fn from(error: BarrierError) -> Self {
+        match error {
+            BarrierError::Store(error) => error.into(),
+            BarrierError::Damaged(_) => Self::Internal("a record was altered on disk; `coffer audit verify` and the log name it"),
+            BarrierError::Entropy => EntropyError.into(),
+            BarrierError::Path(error) => error.into(),
+            BarrierError::TooLarge => Self::TooLarge("the value is larger than a record may be"),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests that run the daemon as a process, with real clients.
