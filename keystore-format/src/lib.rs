@@ -1,0 +1,26 @@
+//! All bytes of Coffer.
+//!
+//! Records, sealed names, keyring, seal record, shares, head, client envelopes, audit leaves, Merkle tree
+//! and checkpoints: what is written anywhere is written and read here, and judged by the vectors in
+//! `vectors/`. No IO, no clock and no randomness: nonces are arguments. `FORMAT.md` draws every byte.
+#![cfg_attr(not(test), no_std)]
+#![deny(missing_docs)]
+extern crate alloc;
+
+pub mod bech32m;
+pub mod error;
+pub mod head;
+pub mod ids;
+pub mod kdf;
+pub mod keyring;
+pub mod mac;
+pub mod name;
+pub mod reader;
+pub mod record;
+pub mod seal_record;
+pub mod share;
+pub mod tables;
+pub mod tail;
+mod text;
+pub mod token;
+pub mod xaes;
