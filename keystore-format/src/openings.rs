@@ -7,16 +7,15 @@ use crate::error::{Fault, FormatError};
 use crate::frame::MAX_OPENINGS;
 use crate::ids::EnvironmentId;
 use crate::leaf::{commitment, field_name, field_salt, in_text_order, named, required};
+use crate::xaes;
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
-use xaes_256_gcm::Xaes256Gcm;
-use xaes_256_gcm::aead::{Aead, KeyInit, Payload};
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 const XAES_256_GCM: u8 = 1;
 const HEADER: usize = 18;
-const NONCE: usize = 24;
-const TAG: usize = 16;
+const NONCE: usize = xaes::NONCE_LEN;
+const TAG: usize = xaes::TAG_LEN;
 
 /// The salt of a leaf and the values that it commits to.
 pub struct Openings {
@@ -107,15 +106,15 @@ impl Openings {
         environment: EnvironmentId,
         leaf_id: u64,
     ) -> Result<Vec<u8>, FormatError> {
-        let plain = self.encode()?;
+        let mut body = self.encode()?;
         let mut header = [0; HEADER];
         let (kinds, id) = header.split_at_mut(2);
         kinds.copy_from_slice(&[VERSION, XAES_256_GCM]);
         id.copy_from_slice(key_id);
         let aad = associated_data(&header, environment, leaf_id);
-        let sealed = Xaes256Gcm::new(key.into()).encrypt(nonce.into(), Payload { msg: &plain, aad: &aad });
-        let sealed = sealed.map_err(|_| FormatError::new("openings", 0, Fault::TooLong))?;
-        Ok([&header, nonce.as_slice(), &sealed].concat())
+        let tag = xaes::encrypt(key, nonce, &aad, &mut body);
+        let tag = tag.map_err(|_| FormatError::new("openings", 0, Fault::TooLong))?;
+        Ok([&header, nonce.as_slice(), &body, &tag].concat())
     }
 
     /// Opens sealed openings of this leaf.
@@ -129,17 +128,17 @@ impl Openings {
         leaf_id: u64,
     ) -> Result<Self, FormatError> {
         let (header, rest) = split_header(sealed)?;
-        let (nonce, sealed) = rest
-            .split_first_chunk::<NONCE>()
+        let (nonce, rest) = rest
+            .split_first_chunk()
             .ok_or(FormatError::new("openings nonce", HEADER, Fault::Truncated))?;
-        if sealed.len() < TAG {
-            return Err(FormatError::new("openings tag", HEADER + NONCE, Fault::Truncated));
-        }
+        let (body, tag) = rest
+            .split_last_chunk::<TAG>()
+            .ok_or(FormatError::new("openings tag", HEADER + NONCE, Fault::Truncated))?;
         let aad = associated_data(header, environment, leaf_id);
-        let plain = Xaes256Gcm::new(key.into()).decrypt(nonce.into(), Payload { msg: sealed, aad: &aad });
-        let plain =
-            plain.map_err(|_| FormatError::new("openings", HEADER + NONCE, Fault::NotAuthentic))?;
-        Self::decode(&Zeroizing::new(plain))
+        let mut body = Zeroizing::new(body.to_vec());
+        let opened = xaes::decrypt(key, nonce, &aad, &mut body, tag);
+        opened.map_err(|_| FormatError::new("openings", HEADER + NONCE, Fault::NotAuthentic))?;
+        Self::decode(&body)
     }
 }
 
@@ -154,7 +153,7 @@ pub fn key_id(sealed: &[u8]) -> Result<[u8; 16], FormatError> {
 
 fn split_header(sealed: &[u8]) -> Result<(&[u8; HEADER], &[u8]), FormatError> {
     let (header, rest) =
-        sealed.split_first_chunk().ok_or(FormatError::new("openings header", 0, Fault::Truncated))?;
+        sealed.split_first_chunk::<HEADER>().ok_or(FormatError::new("openings header", 0, Fault::Truncated))?;
     match header {
         [VERSION, XAES_256_GCM, ..] => Ok((header, rest)),
         [VERSION, ..] => Err(FormatError::new("openings algorithm", 1, Fault::UnknownAlgorithm)),

@@ -187,8 +187,13 @@ struct Chunks {
 impl Chunks {
     fn derive(key: &[u8; 32], salt: &[u8; SALT], context: &[u8]) -> (Self, [u8; 32]) {
         let mut derived = Zeroizing::new([0; 32 + 12 + 32]);
-        // The input key is the PRK; HKDF of this crate wants one of at least the hash's 64 bytes, HMAC does not.
-        expand(key, &[INFO, salt, context], &mut derived);
+        // The input key is the PRK. HKDF wants one as long as SHA-512's output; HMAC pads a key with zeroes to
+        // its block anyway, so that zeroes change nothing.
+        let mut prk = Zeroizing::new([0; 64]);
+        prk.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        let expanded =
+            Hkdf::<Sha512>::from_prk(&*prk).map(|hkdf| hkdf.expand_multi_info(&[INFO, salt, context], &mut *derived));
+        let Ok(Ok(())) = expanded else { unreachable!("64 bytes are a PRK, and 76 are two blocks") };
         let (message_key, rest) = derived.split_at(32);
         let (nonce, commitment) = rest.split_at(12);
         let base_nonce = core::array::from_fn(|i| nonce.get(i).copied().unwrap_or_default());
