@@ -80,7 +80,7 @@ pub struct SealRecord {
     pub root_id: [u8; 32],
     /// Counts changes.
     pub generation: u64,
-    /// At least one; ids are unique. Any one that is current opens the environment.
+    /// 1 to 255; ids are unique. Any one that is current opens the environment.
     pub wraps: Vec<Wrap>,
     /// Of all shares handed out, old sets included.
     pub share_digests: Vec<ShareDigest>,
@@ -103,8 +103,8 @@ impl SealRecord {
         out.extend_from_slice(&self.ctx.bytes());
         out.extend_from_slice(&self.root_id);
         out.extend_from_slice(&self.generation.to_be_bytes());
-        let count = counted(self.wraps.len(), "wrap count", out.len())?;
-        out.extend_from_slice(&count);
+        let too_many = FormatError::new("wrap count", out.len(), Fault::TooLong);
+        out.push(u8::try_from(self.wraps.len()).map_err(|_| too_many)?);
         check_wraps(&self.wraps)?;
         for wrap in &self.wraps {
             out.extend_from_slice(wrap.id.as_bytes());
@@ -156,7 +156,7 @@ impl<'a> Unverified<'a> {
         let root_id = *reader.array("root id")?;
         let generation = reader.u64("generation")?;
 
-        let count = reader.u16("wrap count")?;
+        let count = reader.u8("wrap count")?;
         let mut wraps = Vec::with_capacity(usize::from(count).min(reader.rest().len() / MIN_WRAP_LEN));
         for _ in 0..count {
             wraps.push(read_wrap(&mut reader)?);
@@ -233,13 +233,13 @@ pub fn wrap_root(
     blob.push(VERSION);
     blob.extend_from_slice(nonce);
     let mut buffer = Zeroizing::new(*root_key);
-    let sealed =
-        xaes::encrypt(&wrap_key(kek, ctx, wrap), nonce, &wrap_data(ctx, wrap, root_id), &mut *buffer);
-    // 32 bytes are below the limit of AES-GCM, which is the only error; the blob would be refused if not.
-    if let Ok(tag) = sealed {
-        blob.extend_from_slice(&*buffer);
-        blob.extend_from_slice(&tag);
-    }
+    let Ok(tag) =
+        xaes::encrypt(&wrap_key(kek, ctx, wrap), nonce, &wrap_data(ctx, wrap, root_id), &mut *buffer)
+    else {
+        unreachable!("32 bytes are far below the limit of AES-GCM");
+    };
+    blob.extend_from_slice(&*buffer);
+    blob.extend_from_slice(&tag);
     blob
 }
 
@@ -347,10 +347,10 @@ fn read_wrap(reader: &mut Reader<'_>) -> Result<Wrap, FormatError> {
     Ok(Wrap { id, wrap_type, state, parameters, blob })
 }
 
-/// At least one wrap, ids ascend and so are unique.
+/// At least one wrap, no id twice.
 fn check_wraps(wraps: &[Wrap]) -> Result<(), FormatError> {
     if wraps.is_empty() {
-        return Err(FormatError::new("wrap count", WRAPS_AT - 2, Fault::Invalid));
+        return Err(FormatError::new("wrap count", WRAPS_AT - 1, Fault::Invalid));
     }
     let mut offset = WRAPS_AT;
     for (index, wrap) in wraps.iter().enumerate() {
@@ -362,4 +362,4 @@ fn check_wraps(wraps: &[Wrap]) -> Result<(), FormatError> {
     Ok(())
 }
 
-const WRAPS_AT: usize = ROOT_ID_AT + 32 + 8 + 2;
+const WRAPS_AT: usize = ROOT_ID_AT + 32 + 8 + 1;

@@ -18,6 +18,10 @@ use zeroize::Zeroizing;
 pub const VERSION: u8 = 1;
 /// Bytes of a payload.
 pub const PAYLOAD_LEN: usize = 43;
+/// Characters of a payload in hex.
+pub const HEX_LEN: usize = 2 * PAYLOAD_LEN;
+/// Characters of a payload in base64.
+pub const BASE64_LEN: usize = PAYLOAD_LEN.div_ceil(3) * 4;
 /// The human-readable prefix of the text.
 pub const PREFIX: &str = "coffer";
 
@@ -88,21 +92,17 @@ impl Share {
         text::to_base64(&*self.payload())
     }
 
-    /// Reads any of the three forms; white space around it is not looked at.
+    /// Reads any of the three forms, told apart by their lengths; white space around it is not looked at.
     ///
     /// # Errors
-    /// As [`bech32m::decode`] with offsets in characters, or as [`Share::from_payload`] with offsets in
-    /// bytes of the payload; [`Fault::Invalid`] for "share text" at the first character that fits no form.
+    /// As [`bech32m::decode`], or [`Fault::Invalid`] or [`Fault::NotCanonical`] for "share text", with
+    /// offsets in the text; as [`Share::from_payload`] with offsets in the payload.
     pub fn parse_any(input: &str) -> Result<Self, FormatError> {
         let input = input.trim_ascii();
-        let is_text = input.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-            && input.as_bytes().get(PREFIX.len()) == Some(&b'1');
-        let payload = if is_text {
-            bech32m::decode(PREFIX, input)?
-        } else if input.len() == 2 * PAYLOAD_LEN {
-            text::from_hex("share text", input)?
-        } else {
-            text::from_base64("share text", input)?
+        let payload = match input.len() {
+            HEX_LEN => text::from_hex("share text", input)?,
+            BASE64_LEN => text::from_base64("share text", input)?,
+            _ => bech32m::decode(PREFIX, input)?,
         };
         Self::from_payload(&payload)
     }

@@ -64,7 +64,7 @@ pub(crate) fn from_base64(field: &'static str, text: &str) -> Result<Zeroizing<V
 }
 
 fn hex_digit(value: u8) -> char {
-    char::from(value + select(value > 9, b'a' - 10, b'0'))
+    char::from(if value < 10 { b'0' + value } else { b'a' + (value - 10) })
 }
 
 fn hex_value(c: u8) -> Option<u8> {
@@ -95,8 +95,4 @@ fn base64_value(c: u8) -> Option<u8> {
         b'/' => Some(63),
         _ => None,
     }
-}
-
-const fn select(condition: bool, yes: u8, no: u8) -> u8 {
-    if condition { yes } else { no }
 }
