@@ -5,10 +5,10 @@
 use crate::checkpoint::{Checkpoint, LogProof, line};
 use crate::error::{Fault, FormatError};
 use crate::leaf::{self, Leaf, MAX_LEAF, commitment};
+use crate::mac;
 use crate::note::VerifierKey;
 use alloc::{format, string::String, vec::Vec};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 const HEADER: &str = "coffer disclosure v1";
@@ -42,7 +42,7 @@ impl Disclosure {
     /// Reads the text of a file. Says nothing yet about its truth.
     ///
     /// # Errors
-    /// `disclosure …`, or as [`LogProof::parse`], with the offset of the line.
+    /// `disclosure …`, or as [`LogProof::parse`].
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         if text.len() > MAX_DISCLOSURE {
             return Err(FormatError::new("disclosure", 0, Fault::TooLong));
@@ -90,7 +90,7 @@ impl Disclosure {
         let committed = leaf.commitments.get(&self.field);
         let committed = committed.ok_or(FormatError::new("disclosure field", 0, Fault::Invalid))?;
         let opened = commitment(&self.field_salt, &self.field, &self.value);
-        if !bool::from(opened.ct_eq(committed)) {
+        if !mac::equal(&opened, committed) {
             return Err(FormatError::new("disclosure value", 0, Fault::NotAuthentic));
         }
         Ok((leaf, checkpoint))

@@ -3,6 +3,7 @@
 //! A header says in clear who can unwrap the key: environment, transit mount, key name and the wrapped data
 //! key. The payload is a [`crate::stream`] that takes the header as context, so neither can be exchanged.
 use crate::error::{Fault, FormatError};
+use crate::reader::Reader;
 use crate::stream::{self, SALT};
 use alloc::{string::String, vec::Vec};
 use zeroize::Zeroizing;
@@ -72,13 +73,14 @@ impl Header {
             [VERSION] | [] => return Err(FormatError::new("envelope version", 4, Fault::Truncated)),
             _ => return Err(FormatError::new("envelope version", 4, Fault::UnknownVersion)),
         }
-        let mut at = MAGIC.len() + 2;
+        let mut input = Reader::new(message);
+        input.take(MAGIC.len() as u64 + 2, "envelope header")?;
         let mut texts = [const { String::new() }; 4];
-        for (text, (field, limit)) in texts.iter_mut().zip(TEXTS) {
-            *text = read_text(message, &mut at, field, limit)?;
+        for (slot, (field, limit)) in texts.iter_mut().zip(TEXTS) {
+            *slot = text(&mut input, field, limit)?;
         }
         let [environment, mount, key, wrapped] = texts;
-        Ok((Self { environment, mount, key, wrapped }, at))
+        Ok((Self { environment, mount, key, wrapped }, input.offset()))
     }
 }
 
@@ -149,23 +151,14 @@ fn context(header: &[u8], associated: &[u8]) -> Vec<u8> {
     [LABEL, header, associated].concat()
 }
 
-fn read_text(
-    message: &[u8],
-    at: &mut usize,
-    field: &'static str,
-    limit: usize,
-) -> Result<String, FormatError> {
-    let rest = message.get(*at..).unwrap_or_default();
-    let truncated = FormatError::new(field, *at, Fault::Truncated);
-    let (length, rest) = rest.split_first_chunk().ok_or(truncated)?;
-    let length = usize::from(u16::from_be_bytes(*length));
-    if length > limit {
-        return Err(FormatError::new(field, *at, Fault::TooLong));
+fn text(input: &mut Reader<'_>, field: &'static str, limit: usize) -> Result<String, FormatError> {
+    let [too_long, invalid] = [Fault::TooLong, Fault::Invalid].map(|fault| input.fault(field, fault));
+    let length = input.u16(field)?;
+    if usize::from(length) > limit {
+        return Err(too_long);
     }
-    let text = core::str::from_utf8(rest.get(..length).ok_or(truncated)?);
-    let text = text.map_err(|_| FormatError::new(field, *at, Fault::Invalid))?;
-    *at += 2 + length;
-    Ok(text.into())
+    let text = core::str::from_utf8(input.take(length.into(), field)?);
+    text.map(String::from).map_err(|_| invalid)
 }
 
 fn shifted(error: FormatError, by: usize) -> FormatError {

@@ -7,9 +7,9 @@ use crate::cbor::{Reader, Writer, text_order};
 use crate::error::{Fault, FormatError};
 use crate::ids::{EnvironmentId, MountId};
 use crate::kdf::derive;
+use crate::mac::hmac_sha256;
 use crate::merkle::{self, Hash};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -271,7 +271,7 @@ pub fn field_salt(salt: &[u8; 32], field: &str) -> Zeroizing<[u8; 32]> {
 #[must_use]
 pub fn commitment(field_salt: &[u8; 32], field: &str, value: &[u8]) -> [u8; 32] {
     let length = u16::try_from(field.len()).unwrap_or(u16::MAX).to_be_bytes();
-    hmac(field_salt, &[&length, field.as_bytes(), value])
+    hmac_sha256(field_salt, &[&length, field.as_bytes(), value])
 }
 
 /// Who asked, stable within a month and unlinkable across months without the commitment key: the first 16 bytes
@@ -280,7 +280,7 @@ pub fn commitment(field_salt: &[u8; 32], field: &str, value: &[u8]) -> [u8; 32] 
 /// `month` comes from [`month_of`]; `subject` is the caller's stable name, as the auth room gives it.
 #[must_use]
 pub fn actor_pseudonym(commitment_key: &[u8; 32], month: u32, subject: &[u8]) -> [u8; 16] {
-    let mac = hmac(commitment_key, &[b"coffer/v1/actor\0", &month.to_be_bytes(), subject]);
+    let mac = hmac_sha256(commitment_key, &[b"coffer/v1/actor\0", &month.to_be_bytes(), subject]);
     core::array::from_fn(|i| mac.get(i).copied().unwrap_or_default())
 }
 
@@ -340,13 +340,6 @@ pub(crate) fn required(
         Some(key) if key == expected => Ok(()),
         _ => Err(FormatError::new(field, at, Fault::Invalid)),
     }
-}
-
-fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes a key of any length, and this one needs no hashing: 32 bytes are below the block size.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { unreachable!("HMAC takes any key length") };
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
 }
 
 fn kind(input: &mut Reader<'_>) -> Result<LeafKind, FormatError> {

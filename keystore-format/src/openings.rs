@@ -45,11 +45,11 @@ impl Openings {
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, FormatError> {
         let size: usize = self.values.iter().map(|(field, value)| field.len() + value.len() + 18).sum();
         let room = MAX_OPENINGS - HEADER - NONCE - TAG;
-        // Sized first, so that the buffer never grows and leaves no copy behind.
-        let mut out = Writer::with_capacity(64usize.saturating_add(size).min(2 * room));
         if size > room {
             return Err(FormatError::new("openings", 0, Fault::TooLong));
         }
+        // Sized first, so that the buffer never grows and leaves no copy behind.
+        let mut out = Writer::with_capacity(64 + size);
         out.map(1 + usize::from(!self.values.is_empty()));
         out.uint(0);
         out.bytes(&*self.salt);

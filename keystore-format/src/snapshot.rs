@@ -2,11 +2,12 @@
 //!
 //! The header is in clear and carries the seal record, so that shares open the file where no store exists. The
 //! body is a [`crate::stream`] under a key of this file alone, with the header as context: a foreign, cut or
-//! altered file is found by reading it once ([`Reader`] with a sink that does nothing) before the first write.
+//! altered file is found by reading it once ([`Decoder`] with a sink that does nothing) before the first write.
 //! Memory is one chunk and one record, however long the file.
 use crate::error::{Fault, FormatError};
 use crate::ids::{EnvironmentId, StoreId};
 use crate::kdf::{Context, derive};
+use crate::reader::Reader;
 use crate::stream::{self, SALT};
 use alloc::vec::Vec;
 use sha2::{Digest, Sha256};
@@ -84,27 +85,27 @@ impl Header {
     /// # Errors
     /// `snapshot …`; [`Fault::Truncated`] asks for more bytes, up to [`MAX_HEADER`].
     pub fn parse(file: &[u8]) -> Result<(Self, usize), FormatError> {
-        let mut input = Input { bytes: file, at: 0 };
-        input.demand("snapshot magic", &MAGIC, Fault::Invalid)?;
-        input.demand("snapshot version", &[VERSION], Fault::UnknownVersion)?;
-        input.demand("snapshot algorithm", &[COBBLESTONE_256], Fault::UnknownAlgorithm)?;
-        let store = StoreId(input.fixed("snapshot store")?);
-        let environment = EnvironmentId(input.fixed("snapshot environment")?);
-        let root_id = input.fixed("snapshot root id")?;
-        let created_ms = u64::from_be_bytes(input.fixed("snapshot created")?);
-        let generation = u64::from_be_bytes(input.fixed("snapshot generation")?);
-        let incarnation = input.fixed("snapshot incarnation")?;
-        let records = u64::from_be_bytes(input.fixed("snapshot records")?);
-        let nonce = input.fixed("snapshot nonce")?;
-        let at = input.at;
-        let length = u32::from_be_bytes(input.fixed("snapshot seal")?) as usize;
-        if length > MAX_SEAL {
-            return Err(FormatError::new("snapshot seal", at, Fault::TooLong));
+        let mut input = Reader::new(file);
+        demand(&mut input, "snapshot magic", &MAGIC, Fault::Invalid)?;
+        demand(&mut input, "snapshot version", &[VERSION], Fault::UnknownVersion)?;
+        demand(&mut input, "snapshot algorithm", &[COBBLESTONE_256], Fault::UnknownAlgorithm)?;
+        let store = StoreId(*input.array("snapshot store")?);
+        let environment = EnvironmentId(*input.array("snapshot environment")?);
+        let root_id = *input.array("snapshot root id")?;
+        let created_ms = input.u64("snapshot created")?;
+        let generation = input.u64("snapshot generation")?;
+        let incarnation = *input.array("snapshot incarnation")?;
+        let records = input.u64("snapshot records")?;
+        let nonce = *input.array("snapshot nonce")?;
+        let too_long = input.fault("snapshot seal", Fault::TooLong);
+        let length = input.u32("snapshot seal")?;
+        if length as usize > MAX_SEAL {
+            return Err(too_long);
         }
-        let seal = input.take("snapshot seal", length)?.to_vec();
+        let seal = input.take(length.into(), "snapshot seal")?.to_vec();
         let header =
             Self { store, environment, root_id, created_ms, generation, incarnation, records, nonce, seal };
-        Ok((header, input.at))
+        Ok((header, input.offset()))
     }
 
     /// The key of this file: `KDF(R, "snapshot", ctx ‖ nonce)`.
@@ -125,14 +126,14 @@ pub struct Summary {
 }
 
 /// Writes a backup, piece by piece.
-pub struct Writer {
+pub struct Encoder {
     sealer: stream::Sealer,
     hash: Sha256,
     expected: u64,
     written: u64,
 }
 
-impl Writer {
+impl Encoder {
     /// Begins a file: appends the header to `out`. The salt is random.
     ///
     /// # Errors
@@ -189,7 +190,7 @@ impl Writer {
 }
 
 /// Reads a backup, piece by piece, from the end of its header on.
-pub struct Reader {
+pub struct Decoder {
     opener: stream::Opener,
     body: Body,
     /// Where the body begins in the file.
@@ -197,7 +198,7 @@ pub struct Reader {
     plain: Zeroizing<Vec<u8>>,
 }
 
-impl Reader {
+impl Decoder {
     /// Waits for the body of the file with this header. `header` is its bytes as they came, as long as
     /// [`Header::parse`] said.
     ///
@@ -346,33 +347,19 @@ impl Body {
     }
 }
 
-struct Input<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Input<'a> {
-    fn take(&mut self, field: &'static str, length: usize) -> Result<&'a [u8], FormatError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let taken = rest.get(..length).ok_or(FormatError::new(field, self.at, Fault::Truncated))?;
-        self.at += length;
-        Ok(taken)
+/// Takes a literal; where the file ends inside it, what is there decides between foreign and cut.
+fn demand(
+    input: &mut Reader<'_>,
+    field: &'static str,
+    literal: &[u8],
+    fault: Fault,
+) -> Result<(), FormatError> {
+    let rest = input.rest();
+    let present = rest.get(..literal.len().min(rest.len())).unwrap_or_default();
+    if !literal.starts_with(present) {
+        return Err(input.fault(field, fault));
     }
-
-    fn fixed<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], FormatError> {
-        let at = self.at;
-        let taken = self.take(field, N)?;
-        taken.try_into().map_err(|_| FormatError::new(field, at, Fault::Truncated))
-    }
-
-    fn demand(&mut self, field: &'static str, literal: &[u8], fault: Fault) -> Result<(), FormatError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let present = rest.get(..literal.len().min(rest.len())).unwrap_or_default();
-        if !literal.starts_with(present) {
-            return Err(FormatError::new(field, self.at, fault));
-        }
-        self.take(field, literal.len()).map(|_| ())
-    }
+    input.take(literal.len() as u64, field).map(|_| ())
 }
 
 fn shifted(error: FormatError, by: usize) -> FormatError {
