@@ -2,7 +2,7 @@
 use coffer_barrier::BarrierError;
 use coffer_store::StoreError;
 use coffer_types::{EntropyError, PathError};
-use coffer_wire::FieldError;
+use coffer_wire::{FieldError, ScanError};
 use std::borrow::Cow;
 use zeroize::Zeroizing;
 
@@ -78,6 +78,22 @@ impl From<BarrierError> for Fault {
             BarrierError::Entropy => EntropyError.into(),
             BarrierError::Path(error) => error.into(),
             BarrierError::TooLarge => Self::TooLarge("the value is larger than a record may be"),
+            BarrierError::Sealed => Self::Sealed,
+            BarrierError::Absent | BarrierError::Stale(_) | BarrierError::BadSealRecord => {
+                Self::Internal("the environment's keys in the store are not as they should be; the log says more")
+            }
         }
+    }
+}
+
+impl From<ScanError> for Fault {
+    fn from(error: ScanError) -> Self {
+        Self::bad(match error {
+            ScanError::TooDeep => "the JSON is nested too deeply".into(),
+            ScanError::TooMany => "the JSON has too many values".into(),
+            ScanError::Malformed { offset } => Cow::Owned(format!("the body is not JSON at byte {offset}")),
+            ScanError::NotAnObject => "the body must be a JSON object".into(),
+            ScanError::DuplicateName => Cow::Borrowed("a name stands twice in the same object or in the query"),
+        })
     }
 }

@@ -1,0 +1,218 @@
+//! Writing: inside the store's committer, where what is read is exact.
+use crate::{
+    Barrier, BarrierError, Listed, Plain,
+    head::Pending,
+    listing::{PAGE, SkipScan},
+};
+use coffer_store::Transaction;
+use coffer_types::{CanonicalPath, EntropyError, Kind, MountId, Timestamp};
+use keystore_format::{name, tables};
+use std::sync::Arc;
+
+/// One environment's part of an open transaction. Made by the barrier, for the one work that runs in it.
+pub struct Batch<'t> {
+    pub(crate) barrier: &'t Barrier,
+    pub(crate) raw: &'t mut dyn Transaction,
+    now: Timestamp,
+    /// The promise that this work last wrote into.
+    mine: Option<Arc<Pending>>,
+}
+
+/// One mount's part of a [`Batch`]: all that an engine can change.
+pub struct Tx<'b, 't> {
+    batch: &'b mut Batch<'t>,
+    mount: MountId,
+}
+
+impl<'t> Batch<'t> {
+    pub(crate) fn new(barrier: &'t Barrier, raw: &'t mut dyn Transaction) -> Self {
+        Self { barrier, raw, now: barrier.now(), mine: None }
+    }
+
+    /// The part of one mount. `MountId::default()` is the environment's own tables.
+    pub fn mount(&mut self, mount: MountId) -> Tx<'_, 't> {
+        Tx { batch: self, mount }
+    }
+
+    /// Deletes every record of a mount. Returns how many there were.
+    ///
+    /// # Errors
+    /// Where the store fails; [`BarrierError::TooLarge`] where the mount has more than one commit can take: then
+    /// [`Batch::erase_some`] in several.
+    pub fn erase_mount(&mut self, mount: MountId) -> Result<u64, BarrierError> {
+        self.erase_some(mount, u64::MAX)
+    }
+
+    /// Deletes up to `limit` records of a mount. Returns how many; the mount is empty when that is less than `limit`.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn erase_some(&mut self, mount: MountId, limit: u64) -> Result<u64, BarrierError> {
+        let environment = self.barrier.environment();
+        let prefix = [&[tables::RECORDS][..], environment.as_bytes(), mount.as_bytes()].concat();
+        let pending = self.pending();
+        let mut after: Option<Vec<u8>> = None;
+        let mut erased = 0;
+        while erased < limit {
+            let wanted = usize::try_from(limit - erased).unwrap_or(usize::MAX).min(PAGE);
+            let page = self.raw.range(&prefix, after.as_deref(), wanted)?;
+            for entry in &page {
+                self.raw.delete(&entry.key)?;
+            }
+            erased += page.len() as u64;
+            pending.change(|promise| promise.records -= page.len() as i64);
+            match page.into_iter().last() {
+                Some(last) => after = Some(last.key),
+                None => break,
+            }
+        }
+        Ok(erased)
+    }
+
+    /// The same transaction as seen by another open environment.
+    pub fn within<'s>(&'s mut self, other: &'s Barrier) -> Batch<'s> {
+        Batch { barrier: other, raw: &mut *self.raw, now: self.now, mine: None }
+    }
+
+    /// The transaction below, for what is written beside records: a store id, a new environment.
+    pub fn transaction(&mut self) -> &mut dyn Transaction {
+        &mut *self.raw
+    }
+
+    /// Begins a new incarnation of the audit log, as a restore does; returns it.
+    ///
+    /// # Errors
+    /// [`BarrierError::Entropy`].
+    pub fn begin_incarnation(&mut self) -> Result<[u8; 16], BarrierError> {
+        let incarnation = coffer_types::random(&*self.barrier.place.entropy)?;
+        self.pending().change(|promise| promise.incarnation = Some(incarnation));
+        Ok(incarnation)
+    }
+
+    /// Runs once the batch is durable, in the order of commits, before anybody is answered. For caches.
+    pub fn after(&mut self, then: Box<dyn FnOnce() + Send>) {
+        self.raw.after(then);
+    }
+
+    /// The time of this work.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// What the head of this batch will promise, to add to. A work that changes anything asks for it: so a head is
+    /// written.
+    pub(crate) fn pending(&mut self) -> Arc<Pending> {
+        let pending = self.barrier.pending(self.mine.as_ref(), self.raw);
+        self.mine = Some(Arc::clone(&pending));
+        pending
+    }
+}
+
+impl Tx<'_, '_> {
+    /// The mount that is changed.
+    #[must_use]
+    pub fn mount(&self) -> MountId {
+        self.mount
+    }
+
+    /// The record at `path` as of this very transaction.
+    ///
+    /// # Errors
+    /// Where the store fails or the record does not open.
+    pub fn get(
+        &mut self,
+        kind: Kind,
+        path: &CanonicalPath,
+        version: Option<u64>,
+    ) -> Result<Option<Plain>, BarrierError> {
+        let key = self.store_key(kind, path, version)?;
+        match self.batch.raw.get(&key)? {
+            Some(sealed) => self.batch.barrier.open_record(kind, &key, &sealed).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Seals and writes a record; returns its revision.
+    ///
+    /// # Errors
+    /// Where the store or the generator fails.
+    pub fn put(
+        &mut self,
+        kind: Kind,
+        path: &CanonicalPath,
+        version: Option<u64>,
+        plaintext: &[u8],
+    ) -> Result<u64, BarrierError> {
+        let key = self.store_key(kind, path, version)?;
+        let pending = self.batch.pending();
+        let (sealed, revision) = self.batch.barrier.seal(kind, &key, plaintext)?;
+        let replaced = self.batch.raw.put(key, sealed)?;
+        pending.change(|promise| promise.records += i64::from(!replaced));
+        Ok(revision)
+    }
+
+    /// Deletes a record; returns whether it was there.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn delete(
+        &mut self,
+        kind: Kind,
+        path: &CanonicalPath,
+        version: Option<u64>,
+    ) -> Result<bool, BarrierError> {
+        let key = self.store_key(kind, path, version)?;
+        let was_there = self.batch.raw.delete(&key)?;
+        if was_there {
+            self.batch.pending().change(|promise| promise.records -= 1);
+        }
+        Ok(was_there)
+    }
+
+    /// The names directly below `directory`, in the order of their bytes.
+    ///
+    /// # Errors
+    /// Where the store fails or a name does not open.
+    pub fn list(&mut self, kind: Kind, directory: &CanonicalPath) -> Result<Vec<Listed>, BarrierError> {
+        let (barrier, mount) = (self.batch.barrier, self.mount);
+        let directory = barrier.with_keys(|keys| keys.seal_path(mount, directory))?;
+        let prefix = name::prefix(tables::RECORDS, barrier.environment(), mount, kind as u16, &directory);
+        let mut scan = SkipScan::new(kind, prefix, directory.clone());
+        loop {
+            let (prefix, after, limit) = scan.wanted();
+            let page = self.batch.raw.range(prefix, after, limit)?;
+            if barrier.take_page(&mut scan, page, mount, &directory)? {
+                return Ok(scan.finish().into_iter().map(|child| child.listed).collect());
+            }
+        }
+    }
+
+    /// Runs once the batch is durable, in the order of commits, before anybody is answered. For caches.
+    pub fn after(&mut self, then: Box<dyn FnOnce() + Send>) {
+        self.batch.after(then);
+    }
+
+    /// The time of this work.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.batch.now
+    }
+
+    /// Fills `bytes` from the generator.
+    ///
+    /// # Errors
+    /// Where the generator fails.
+    pub fn random(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        self.batch.barrier.place.entropy.fill(bytes)
+    }
+
+    fn store_key(
+        &self,
+        kind: Kind,
+        path: &CanonicalPath,
+        version: Option<u64>,
+    ) -> Result<Vec<u8>, BarrierError> {
+        self.batch.barrier.with_keys(|keys| keys.store_key(self.mount, kind, path, version))
+    }
+}

@@ -1,0 +1,119 @@
+//! The head: what the store promises about itself, sealed once per batch and environment.
+//!
+//! Works of one batch add to one promise, and a work that aborts must take its part back. So each work clones the
+//! promise of the works before it into a [`Pending`] of its own and hands it to the transaction's end, which the store
+//! keeps, replaces or takes back together with the work. The barrier itself remembers only weakly: the newest one
+//! still alive is the promise of the batch that is open, and when that batch is gone, none is.
+use crate::{
+    Barrier, BarrierError,
+    barrier::{as_store_error, lock},
+};
+use coffer_store::{StoreError, Transaction};
+use coffer_types::Kind;
+use keystore_format::{
+    head::Head,
+    tables::{self, MetaItem, Slot},
+};
+use std::sync::{Arc, Mutex, Weak};
+
+/// What the store is told when the head of a batch can't be sealed: the environment was closed meanwhile.
+pub(crate) const NOT_SEALED: StoreError = StoreError::Closed;
+
+/// What an open batch will change in the head.
+#[derive(Default)]
+pub(crate) struct Pending(Mutex<Promise>);
+
+#[derive(Clone, Default)]
+pub(crate) struct Promise {
+    pub(crate) records: i64,
+    pub(crate) keyring_generation: Option<u64>,
+    pub(crate) seal_generation: Option<u64>,
+    pub(crate) incarnation: Option<[u8; 16]>,
+}
+
+impl Pending {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Promise)) {
+        change(&mut lock(&self.0));
+    }
+
+    pub(crate) fn promise(&self) -> Promise {
+        lock(&self.0).clone()
+    }
+}
+
+impl Barrier {
+    /// The promise that a work writes into: `mine` while nobody wrote after it, else a new one on top of the newest.
+    pub(crate) fn pending(
+        &self,
+        mine: Option<&Arc<Pending>>,
+        transaction: &mut dyn Transaction,
+    ) -> Arc<Pending> {
+        let newest = self.newest_pending();
+        if let (Some(mine), Some(newest)) = (mine, &newest)
+            && Arc::ptr_eq(mine, newest)
+        {
+            return Arc::clone(mine);
+        }
+        let promise = newest.map(|newest| newest.promise()).unwrap_or_default();
+        let pending = Arc::new(Pending(Mutex::new(promise)));
+        lock(&self.pending).push(Arc::downgrade(&pending));
+        let (barrier, promised) = (self.me.upgrade(), Arc::clone(&pending));
+        transaction.at_end(
+            self.environment().0,
+            Box::new(move |transaction| match barrier {
+                Some(barrier) => barrier.write_head(transaction, promised).map_err(as_store_error),
+                None => Err(NOT_SEALED),
+            }),
+        );
+        pending
+    }
+
+    /// The promise of the open batch, if a work changed this environment in it.
+    pub(crate) fn newest_pending(&self) -> Option<Arc<Pending>> {
+        let mut alive = lock(&self.pending);
+        alive.retain(|pending| pending.strong_count() > 0);
+        alive.last().and_then(Weak::upgrade)
+    }
+
+    fn write_head(
+        self: Arc<Self>,
+        transaction: &mut dyn Transaction,
+        pending: Arc<Pending>,
+    ) -> Result<(), BarrierError> {
+        let promise = pending.promise();
+        let audit = *lock(&self.audit);
+        let last = copy(&lock(&self.head))?;
+        let head = Head {
+            generation: last.generation + 1,
+            rev_high_water: 0,
+            record_count: last.record_count.saturating_add_signed(promise.records),
+            keyring_generation: promise.keyring_generation.unwrap_or(last.keyring_generation),
+            seal_generation: promise.seal_generation.unwrap_or(last.seal_generation),
+            audit_size: audit.size,
+            audit_root: audit.root,
+            incarnation: promise.incarnation.unwrap_or(last.incarnation),
+            ..last
+        };
+        let nonce = self.nonce()?;
+        // Taken last: no record of this batch has a higher one.
+        let revision = self.reserve();
+        let head = Head { rev_high_water: revision, ..head };
+        let store_key = tables::meta_key(self.environment(), MetaItem::Head, Slot::of(head.generation));
+        let plaintext = head.encode().map_err(BarrierError::sealing(Kind::Head))?;
+        let sealed =
+            self.with_keys(|keys| keys.seal(Kind::Head, &store_key, revision, &nonce, &plaintext))?;
+        transaction.put(store_key, sealed)?;
+        // Keeps the promise alive until it is durable: a later end of the same batch goes on from it.
+        transaction.after(Box::new(move || {
+            *lock(&self.head) = head;
+            drop(pending);
+        }));
+        Ok(())
+    }
+}
+
+/// A tail may hold secrets, so a head has no `Clone`.
+fn copy(head: &Head) -> Result<Head, BarrierError> {
+    let damaged = BarrierError::sealing(Kind::Head);
+    Head::decode(&head.encode().map_err(&damaged)?).map_err(&damaged)
+}

@@ -1,0 +1,32 @@
+//! Below the barrier the store sees only ciphertext.
+//!
+//! A [`Barrier`] is one open environment's way to its records: it exists only while the environment is open, because
+//! it holds the keys. Reads go through a [`View`] of one mount, writes through a [`Batch`] that exists only inside
+//! the store's committer. [`Barrier::close`] takes the keys away from everyone who still holds one.
+//!
+//! Deliberately missing: what a record means, who may read it, and the replay index (the head keeps its place).
+#![forbid(unsafe_code)]
+
+mod barrier;
+mod batch;
+mod create;
+mod error;
+mod head;
+mod keyring;
+mod keys;
+mod listing;
+mod meta;
+mod open;
+mod outbox;
+mod progress;
+mod reencrypt;
+mod view;
+
+pub use barrier::{Barrier, EpochStatus, Place, ROTATE_AFTER_ENCRYPTIONS};
+pub use batch::{Batch, Tx};
+pub use create::Created;
+pub use error::BarrierError;
+pub use keystore_format::kdf::Context;
+pub use meta::{erase_environment, put_store_id, read_seal_record, read_store_id};
+pub use reencrypt::Progress;
+pub use view::{Listed, Plain, View};

@@ -1,0 +1,123 @@
+//! What lies in the store in clear, because it is read before there is a key: the store id, and the seal records.
+use crate::{BarrierError, Batch, keyring::SLOTS, listing::PAGE};
+use coffer_store::{Store, Transaction};
+use coffer_types::{EnvironmentId, StoreId};
+use keystore_format::{
+    seal_record::{SealRecord, Unverified},
+    tables::{self, MetaItem, Slot},
+};
+
+/// The store's id; `None` in a store that was never initialised.
+///
+/// # Errors
+/// Where the store fails; [`BarrierError::Stale`] where there is something else in its place.
+pub async fn read_store_id(store: &dyn Store) -> Result<Option<StoreId>, BarrierError> {
+    match store.get(&store_id_key()).await? {
+        None => Ok(None),
+        Some(id) => id.try_into().map(|id| Some(StoreId(id))).map_err(|_| BarrierError::Stale("store id")),
+    }
+}
+
+/// Names the store, once.
+///
+/// # Errors
+/// Where the store fails; [`BarrierError::Stale`] where it has another name already.
+pub fn put_store_id(transaction: &mut dyn Transaction, id: StoreId) -> Result<(), BarrierError> {
+    match transaction.get(&store_id_key())? {
+        Some(existing) if existing != id.as_bytes() => Err(BarrierError::Stale("store id")),
+        Some(_) => Ok(()),
+        None => Ok(transaction.put(store_id_key(), id.as_bytes().to_vec()).map(drop)?),
+    }
+}
+
+/// The copies of an environment's seal record whose shape is right, the newer first; nothing in them is authentic
+/// before a root key was tried on it. Empty where there is no such environment.
+///
+/// # Errors
+/// Where the store fails; [`BarrierError::BadSealRecord`] where there are copies and none can be read.
+pub async fn read_seal_record(
+    store: &dyn Store,
+    environment: EnvironmentId,
+) -> Result<Vec<Vec<u8>>, BarrierError> {
+    let mut copies: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut damaged = false;
+    for slot in SLOTS {
+        let Some(copy) = store.get(&seal_record_key(environment, slot)).await? else { continue };
+        let claimed =
+            Unverified::decode(&copy).ok().map(|record| (record.claimed().generation, record.claimed().ctx));
+        match claimed {
+            Some((generation, context)) if context.environment == environment => {
+                if copies.iter().all(|(_, other)| *other != copy) {
+                    copies.push((generation, copy));
+                }
+            }
+            _ => {
+                damaged = true;
+                tracing::error!(%environment, ?slot, "a copy of the seal record is damaged");
+            }
+        }
+    }
+    if copies.is_empty() && damaged {
+        return Err(BarrierError::BadSealRecord);
+    }
+    copies.sort_by_key(|(generation, _)| std::cmp::Reverse(*generation));
+    Ok(copies.into_iter().map(|(_, copy)| copy).collect())
+}
+
+/// Deletes up to `limit` items of an environment that nobody has open, its keys first; returns how many there were.
+/// Done when that is less than `limit`. Needs no key: a sealed environment can be deleted.
+///
+/// # Errors
+/// Where the store fails.
+pub fn erase_environment(
+    transaction: &mut dyn Transaction,
+    environment: EnvironmentId,
+    limit: usize,
+) -> Result<usize, BarrierError> {
+    let mut erased = 0;
+    for table in [tables::META, tables::RECORDS, tables::OUTBOX, tables::INDEX] {
+        let prefix = [&[table][..], environment.as_bytes()].concat();
+        while erased < limit {
+            let page = transaction.range(&prefix, None, PAGE.min(limit - erased))?;
+            if page.is_empty() {
+                break;
+            }
+            for entry in &page {
+                transaction.delete(&entry.key)?;
+            }
+            erased += page.len();
+        }
+    }
+    Ok(erased)
+}
+
+impl Batch<'_> {
+    /// Writes the seal record, in both copies and in one commit with the head that promises its generation.
+    ///
+    /// # Errors
+    /// Where the store fails; [`BarrierError::BadSealRecord`] where it is of another environment or root key, or its
+    /// generation is not the next one.
+    pub fn put_seal_record(&mut self, record: &SealRecord) -> Result<(), BarrierError> {
+        let pending = self.pending();
+        let last = pending.promise().seal_generation.unwrap_or_else(|| self.barrier.seal_generation());
+        if record.ctx != self.barrier.context() || record.generation != last + 1 {
+            return Err(BarrierError::BadSealRecord);
+        }
+        let encoded = self
+            .barrier
+            .with_keys(|keys| record.encode(keys.root()).map_err(|_| BarrierError::BadSealRecord))?;
+        for slot in SLOTS {
+            self.raw.put(seal_record_key(record.ctx.environment, slot), encoded.clone())?;
+        }
+        pending.change(|promise| promise.seal_generation = Some(record.generation));
+        Ok(())
+    }
+}
+
+fn store_id_key() -> Vec<u8> {
+    tables::meta_key(EnvironmentId::default(), MetaItem::StoreId, Slot::A)
+}
+
+fn seal_record_key(environment: EnvironmentId, slot: Slot) -> Vec<u8> {
+    tables::meta_key(environment, MetaItem::SealRecord, slot)
+}

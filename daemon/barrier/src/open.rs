@@ -1,0 +1,101 @@
+//! Opening an environment: keyring, head and seal record must open and agree, or it stays closed.
+use crate::{Barrier, BarrierError, Place, barrier::Hex, keyring, keys::Keys, meta, progress};
+use coffer_secmem::Key32;
+use coffer_types::Kind;
+use keystore_format::{
+    head::Head,
+    seal_record::Unverified,
+    tables::{self, MetaItem, Slot},
+};
+use std::sync::Arc;
+
+/// Revisions that are skipped when the newest head is lost: more than one batch can have used.
+const LOST_HEAD_REVISIONS: u64 = 1 << 30;
+
+impl Barrier {
+    /// Opens an environment by its root key.
+    ///
+    /// # Errors
+    /// [`BarrierError::Absent`]; [`BarrierError::Damaged`] where no copy of keyring or head opens, as with a foreign
+    /// root key; [`BarrierError::BadSealRecord`]; [`BarrierError::Stale`] where one is older than the head
+    /// says.
+    pub async fn open(place: Place, root_key: Key32) -> Result<Arc<Self>, BarrierError> {
+        let context = place.context;
+        let mut copies = [None, None];
+        for (slot, copy) in keyring::SLOTS.into_iter().zip(&mut copies) {
+            *copy = place.store.get(&keyring::store_key(context.environment, slot)).await?;
+        }
+        let keyring = keyring::newest(root_key.expose(), &context, copies)?;
+        let keys = Keys::new(context, root_key, &keyring);
+        let (head, is_surely_newest) = newest_head(&place, &keys).await?;
+
+        if keyring.generation < head.keyring_generation {
+            return Err(BarrierError::Stale("keyring"));
+        }
+        if is_surely_newest && keyring.generation > head.keyring_generation {
+            return Err(BarrierError::Stale("head"));
+        }
+        let seal_generation = sealed_generation(&place, &keys).await?;
+        if seal_generation < head.seal_generation {
+            return Err(BarrierError::Stale("seal record"));
+        }
+        if is_surely_newest && seal_generation > head.seal_generation {
+            return Err(BarrierError::Stale("head"));
+        }
+
+        let lost = if is_surely_newest { 0 } else { LOST_HEAD_REVISIONS };
+        let last_revision = head.rev_high_water + lost;
+        let barrier = Self::assemble(place, keys, head, last_revision, 0);
+        // Without a readable start the epoch counts from the first revision: rotation comes sooner, never later.
+        let progress = match progress::read(&barrier).await {
+            Ok(progress) => progress,
+            Err(BarrierError::Damaged(_)) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(progress) = progress
+            && progress.target == barrier.with_keys(|keys| Ok(keys.active_epoch()?.number))?
+        {
+            barrier.start_epoch_at(progress.epoch_start);
+        }
+        Ok(barrier)
+    }
+}
+
+/// The newer head that opens, and whether nothing speaks for a newer one that was lost.
+async fn newest_head(place: &Place, keys: &Keys) -> Result<(Head, bool), BarrierError> {
+    let environment = place.context.environment;
+    let mut newest: Option<Head> = None;
+    let mut lost = false;
+    for slot in keyring::SLOTS {
+        let store_key = tables::meta_key(environment, MetaItem::Head, slot);
+        let Some(sealed) = place.store.get(&store_key).await? else { continue };
+        let head = match keys.open(Kind::Head, &store_key, &sealed) {
+            Ok((_, plaintext)) => {
+                Head::decode(&plaintext).ok().filter(|head| Slot::of(head.generation) == slot)
+            }
+            Err(_) => None,
+        };
+        match head {
+            Some(head) if newest.as_ref().is_none_or(|newest| newest.generation < head.generation) => {
+                newest = Some(head);
+            }
+            Some(_) => {}
+            None => {
+                lost = true;
+                tracing::error!(%environment, ?slot, store_key = %Hex(&store_key), "a copy of the head is damaged");
+            }
+        }
+    }
+    newest.map(|head| (head, !lost)).ok_or(BarrierError::Damaged(Kind::Head))
+}
+
+/// The generation of the newest seal record that is authentic under the root key.
+async fn sealed_generation(place: &Place, keys: &Keys) -> Result<u64, BarrierError> {
+    let copies = meta::read_seal_record(&*place.store, place.context.environment).await?;
+    let authentic = copies
+        .iter()
+        .filter_map(|copy| Unverified::decode(copy).ok()?.verify(keys.root()).ok())
+        .filter(|record| record.ctx == place.context)
+        .map(|record| record.generation);
+    authentic.max().ok_or(BarrierError::BadSealRecord)
+}
