@@ -2,7 +2,8 @@
 
 /// Reads whole seconds, or a sum of numbers with units (`w`, `d`, `h`, `m`, `s`, `ms`, `us`, `µs`, `ns`; fractions allowed).
 /// Parts of a second count as a whole one, so that a short time to live never becomes "none".
-pub(crate) fn parse(text: &str) -> Option<u64> {
+#[must_use]
+pub fn parse(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok();
     }

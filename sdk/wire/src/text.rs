@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 /// Appends to `text` so that a growing buffer leaves no copy behind.
-pub(crate) fn push(text: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+pub fn push(text: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
     let needed = text.len().saturating_add(bytes.len());
     if needed > text.capacity() {
         let mut grown = Zeroizing::new(Vec::with_capacity(needed.max(text.capacity() * 2).max(64)));
