@@ -95,6 +95,18 @@ impl<'a> Reader<'a> {
         if self.u8("version")? == known { Ok(()) } else { Err(unknown) }
     }
 
+    /// A literal, such as a magic. Where the input ends inside it, what is there says whether it is foreign or cut.
+    ///
+    /// # Errors
+    /// `fault` where the bytes differ, [`Fault::Truncated`] where they are equal and too few.
+    pub fn literal(&mut self, literal: &[u8], field: &'static str, fault: Fault) -> Result<(), FormatError> {
+        let present = self.rest().get(..literal.len()).unwrap_or(self.rest());
+        if !literal.starts_with(present) {
+            return Err(self.fault(field, fault));
+        }
+        self.take(literal.len() as u64, field).map(|_| ())
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
