@@ -15,8 +15,10 @@ pub enum Kind {
 
     Mounts = 16,
     Policy = 17,
-    /// A child environment as its parent knows it: id, state, wrap.
+    /// A child environment as its parent knows it: id and state.
     Environment = 18,
+    /// A backup that was made, and when it is to be gone.
+    Backup = 19,
 
     Token = 32,
     TokenAccessor = 33,
@@ -24,6 +26,9 @@ pub enum Kind {
     CertRole = 35,
     CertRevocation = 36,
     AuthConfig = 37,
+    TokenRole = 38,
+    /// Which tokens expire by when, for the sweep.
+    TokenExpiry = 39,
 
     KvV1 = 64,
     KvV2Config = 65,

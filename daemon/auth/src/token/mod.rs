@@ -1,0 +1,23 @@
+//! Tokens: stored by HMAC, so that the store finds a token that is shown and cannot show one.
+//!
+//! A token is live while its own record and those of all its ancestors are there and unexpired. So revoking one record
+//! ends a whole tree in that commit, however large, and what is left of the tree is cleared away in bounded batches.
+mod binding;
+mod handlers;
+mod issue;
+mod lifetime;
+mod policies;
+mod records;
+mod revoke;
+mod roles;
+mod spend;
+mod store;
+
+pub use binding::{Bound, BindingMode, Peer, Unbound};
+pub use handlers::{Asker, handle, route, routes};
+pub use issue::{Issued, NewToken};
+pub use lifetime::{SYSTEM_MAX_SECONDS, TtlLimits};
+pub use policies::{policy_name, policy_names};
+pub use revoke::Due;
+pub use spend::spend;
+pub use store::{AuthFault, TokenStore};

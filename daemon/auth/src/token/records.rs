@@ -1,0 +1,261 @@
+//! The bytes of a token's records, inside the barrier: version, then fields in a fixed order, integers big-endian,
+//! texts with a length before them. Version 1 is never changed, only added to.
+use crate::token::{Bound, BindingMode};
+use coffer_barrier::BarrierError;
+use coffer_types::{Kind, MountId, Timestamp};
+use keystore_format::error::FormatError;
+use keystore_format::reader::Reader;
+use zeroize::Zeroizing;
+
+const VERSION: u8 = 1;
+
+/// What is kept of a token.
+#[derive(Clone)]
+pub(crate) struct TokenRecord {
+    /// SHA-256 of the token: enough to index it anew, not enough to show it.
+    pub(crate) digest: Zeroizing<[u8; 32]>,
+    pub(crate) accessor: String,
+    /// Sorted, each once.
+    pub(crate) policies: Vec<String>,
+    /// The API path that made it.
+    pub(crate) path: String,
+    pub(crate) display_name: String,
+    pub(crate) meta: Vec<(String, String)>,
+    /// The token role it was made by; empty for none.
+    pub(crate) role: String,
+    /// The auth mount at the root of its tree.
+    pub(crate) mount: MountId,
+    pub(crate) created: Timestamp,
+    /// `None`: it does not expire.
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) renewed: Option<Timestamp>,
+    pub(crate) ttl_seconds: u64,
+    /// From creation, renewals included; 0 for none.
+    pub(crate) max_seconds: u64,
+    /// As `max_seconds`, and for periodic tokens too.
+    pub(crate) explicit_max_seconds: u64,
+    pub(crate) period_seconds: u64,
+    /// `None`: as often as one likes.
+    pub(crate) uses_left: Option<u64>,
+    pub(crate) parent: Option<[u8; 32]>,
+    /// An upper bound of how many ancestors it has.
+    pub(crate) depth: u8,
+    pub(crate) is_renewable: bool,
+    pub(crate) binding: Option<Bound>,
+    /// The bucket of the expiry table that names it; `None` where it does not expire.
+    pub(crate) filed: Option<u64>,
+}
+
+/// A token role: what tokens may be made through `create/<name>`.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct TokenRole {
+    pub(crate) allowed: Vec<String>,
+    pub(crate) allowed_globs: Vec<String>,
+    pub(crate) disallowed: Vec<String>,
+    pub(crate) disallowed_globs: Vec<String>,
+    pub(crate) path_suffix: String,
+    pub(crate) is_orphan: bool,
+    pub(crate) is_renewable: bool,
+    pub(crate) no_default_policy: bool,
+    pub(crate) period_seconds: u64,
+    pub(crate) explicit_max_seconds: u64,
+}
+
+impl TokenRecord {
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Writer::new();
+        out.bytes(&*self.digest);
+        out.text(&self.accessor);
+        out.texts(&self.policies);
+        out.text(&self.path);
+        out.text(&self.display_name);
+        out.count(self.meta.len());
+        for (name, value) in &self.meta {
+            out.text(name);
+            out.text(value);
+        }
+        out.text(&self.role);
+        out.bytes(&self.mount.0);
+        out.number(self.created.0);
+        out.optional(self.expires.map(|time| time.0));
+        out.optional(self.renewed.map(|time| time.0));
+        out.number(self.ttl_seconds);
+        out.number(self.max_seconds);
+        out.number(self.explicit_max_seconds);
+        out.number(self.period_seconds);
+        out.optional(self.uses_left);
+        out.flag(self.parent.is_some());
+        out.bytes(self.parent.as_ref().map_or(&[], |parent| parent.as_slice()));
+        out.bytes(&[self.depth]);
+        out.flag(self.is_renewable);
+        out.flag(self.binding.is_some());
+        if let Some(bound) = &self.binding {
+            out.bytes(&bound.mount.0);
+            out.text(&bound.role);
+            out.bytes(&[bound.mode as u8]);
+            out.bytes(&bound.hash);
+        }
+        out.optional(self.filed);
+        out.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BarrierError> {
+        Self::read(bytes).map_err(|_| BarrierError::Damaged(Kind::Token))
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, FormatError> {
+        let mut reader = Reader::new(bytes);
+        let from = &mut reader;
+        from.version(VERSION)?;
+        let record = Self {
+            digest: Zeroizing::new(*from.array("digest")?),
+            accessor: text(from)?,
+            policies: texts(from)?,
+            path: text(from)?,
+            display_name: text(from)?,
+            meta: many(from, |from| Ok((text(from)?, text(from)?)))?,
+            role: text(from)?,
+            mount: MountId(*from.array("mount")?),
+            created: Timestamp(from.u64("created")?),
+            expires: optional(from)?.map(Timestamp),
+            renewed: optional(from)?.map(Timestamp),
+            ttl_seconds: from.u64("ttl")?,
+            max_seconds: from.u64("max")?,
+            explicit_max_seconds: from.u64("explicit max")?,
+            period_seconds: from.u64("period")?,
+            uses_left: optional(from)?,
+            parent: if flag(from)? { Some(*from.array("parent")?) } else { None },
+            depth: from.u8("depth")?,
+            is_renewable: flag(from)?,
+            binding: if flag(from)? { Some(bound(from)?) } else { None },
+            filed: optional(from)?,
+        };
+        reader.end("token")?;
+        Ok(record)
+    }
+}
+
+impl TokenRole {
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Writer::new();
+        for list in [&self.allowed, &self.allowed_globs, &self.disallowed, &self.disallowed_globs] {
+            out.texts(list);
+        }
+        out.text(&self.path_suffix);
+        out.flag(self.is_orphan);
+        out.flag(self.is_renewable);
+        out.flag(self.no_default_policy);
+        out.number(self.period_seconds);
+        out.number(self.explicit_max_seconds);
+        out.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BarrierError> {
+        Self::read(bytes).map_err(|_| BarrierError::Damaged(Kind::TokenRole))
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, FormatError> {
+        let mut reader = Reader::new(bytes);
+        let from = &mut reader;
+        from.version(VERSION)?;
+        let role = Self {
+            allowed: texts(from)?,
+            allowed_globs: texts(from)?,
+            disallowed: texts(from)?,
+            disallowed_globs: texts(from)?,
+            path_suffix: text(from)?,
+            is_orphan: flag(from)?,
+            is_renewable: flag(from)?,
+            no_default_policy: flag(from)?,
+            period_seconds: from.u64("period")?,
+            explicit_max_seconds: from.u64("explicit max")?,
+        };
+        reader.end("role")?;
+        Ok(role)
+    }
+}
+
+struct Writer(Zeroizing<Vec<u8>>);
+
+impl Writer {
+    fn new() -> Self {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(512));
+        bytes.push(VERSION);
+        Self(bytes)
+    }
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+    fn number(&mut self, number: u64) {
+        self.bytes(&number.to_be_bytes());
+    }
+    /// Lists and texts are limited to far less than 4 GiB where they come in.
+    fn count(&mut self, count: usize) {
+        self.bytes(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
+    }
+    fn text(&mut self, text: &str) {
+        self.count(text.len());
+        self.bytes(text.as_bytes());
+    }
+    fn texts(&mut self, texts: &[String]) {
+        self.count(texts.len());
+        texts.iter().for_each(|text| self.text(text));
+    }
+    fn flag(&mut self, flag: bool) {
+        self.bytes(&[u8::from(flag)]);
+    }
+    fn optional(&mut self, number: Option<u64>) {
+        self.flag(number.is_some());
+        if let Some(number) = number {
+            self.number(number);
+        }
+    }
+}
+
+fn malformed(from: &Reader<'_>, field: &'static str) -> FormatError {
+    from.fault(field, keystore_format::error::Fault::Truncated)
+}
+
+fn text(from: &mut Reader<'_>) -> Result<String, FormatError> {
+    let length = from.u32("length")?;
+    let bytes = from.take(length.into(), "text")?;
+    core::str::from_utf8(bytes).map(str::to_owned).map_err(|_| malformed(from, "text"))
+}
+
+/// Allocates nothing on the word of the count.
+fn many<T>(from: &mut Reader<'_>, mut one: impl FnMut(&mut Reader<'_>) -> Result<T, FormatError>) -> Result<Vec<T>, FormatError> {
+    let count = from.u32("count")?;
+    let mut found = Vec::new();
+    for _ in 0..count {
+        found.push(one(from)?);
+    }
+    Ok(found)
+}
+
+fn texts(from: &mut Reader<'_>) -> Result<Vec<String>, FormatError> {
+    many(from, text)
+}
+
+fn flag(from: &mut Reader<'_>) -> Result<bool, FormatError> {
+    match from.u8("flag")? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(malformed(from, "flag")),
+    }
+}
+
+fn optional(from: &mut Reader<'_>) -> Result<Option<u64>, FormatError> {
+    if flag(from)? { from.u64("number").map(Some) } else { Ok(None) }
+}
+
+fn bound(from: &mut Reader<'_>) -> Result<Bound, FormatError> {
+    let mount = MountId(*from.array("mount")?);
+    let role = text(from)?;
+    let mode = match from.u8("mode")? {
+        1 => BindingMode::Identity,
+        2 => BindingMode::Key,
+        3 => BindingMode::Certificate,
+        _ => return Err(malformed(from, "mode")),
+    };
+    Ok(Bound { mount, role, mode, hash: *from.array("hash")? })
+}
