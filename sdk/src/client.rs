@@ -173,6 +173,19 @@ impl<'c> Call<'c> {
         self
     }
 
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// What the request line will say: path and query, encoded.
+    pub(crate) fn target(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     pub(crate) fn header(mut self, name: &'static str, value: HeaderValue) -> Self {
         self.headers.insert(HeaderName::from_static(name), value);
         self
@@ -223,11 +236,25 @@ impl<'c> Call<'c> {
 /// An answer. No `Debug`: it may hold secrets, and is cleared when it is dropped.
 pub struct Answer(Whole);
 
+impl From<Whole> for Answer {
+    fn from(whole: Whole) -> Self {
+        Self(whole)
+    }
+}
+
 impl Answer {
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.0.status
+    }
+
+    /// This answer, unless its status is an error.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn accepted(self) -> Result<Self> {
+        self.0.accepted().map(Self)
     }
 
     /// The body as it came.

@@ -1,7 +1,8 @@
 //! Backups as streams: sealed by the daemon, of any length, never in memory as a whole.
 use crate::body::Outgoing;
+use crate::client::Answer;
 use crate::error::{Error, Result};
-use crate::sys::Sys;
+use crate::sys::{SealStatus, Sys};
 use crate::transport::whole;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -32,12 +33,13 @@ impl Sys {
         Ok(total)
     }
 
-    /// Gives the daemon a snapshot to restore, which it checks as a whole before the first write. `force` restores
-    /// over a store of another origin.
-    pub async fn restore_snapshot(&self, from: impl AsyncRead + Send + 'static, force: bool) -> Result<()> {
-        let path = if force { "sys/storage/raft/snapshot-force" } else { "sys/storage/raft/snapshot" };
-        let call = self.client.post(path).into_exchange();
-        let answer = self.client.transport.stream(&call, Outgoing::Stream(Box::pin(from))).await?;
-        whole(answer).await?.accepted().map(drop)
+    /// Gives a new daemon, which was never initialised, a snapshot to restore. It answers with the seal whose
+    /// shares open the snapshot; give them to [`Sys::unseal`], and the daemon checks the whole file before it
+    /// writes anything.
+    pub async fn restore_snapshot(&self, from: impl AsyncRead + Send + 'static) -> Result<SealStatus> {
+        let node = self.client.with_namespace("")?;
+        let call = node.post("sys/storage/raft/snapshot-restore").into_exchange();
+        let answer = node.transport.stream(&call, Outgoing::Stream(Box::pin(from))).await?;
+        Answer::from(whole(answer).await?).accepted()?.json()
     }
 }

@@ -59,9 +59,12 @@ pub struct SealStatus {
 #[derive(Deserialize)]
 #[non_exhaustive]
 pub struct Initialized {
-    /// The shares, in hexadecimal: one for each holder.
-    #[serde(rename = "keys")]
+    /// The shares as people type them (Bech32m, 82 characters): one for each holder. Only Coffer gives these.
+    #[serde(default)]
     pub shares: Vec<Secret<String>>,
+    /// The same shares in hexadecimal.
+    #[serde(rename = "keys")]
+    pub shares_hex: Vec<Secret<String>>,
     /// The same shares in base64.
     #[serde(rename = "keys_base64", default)]
     pub shares_base64: Vec<Secret<String>>,

@@ -284,7 +284,7 @@ async fn a_snapshot_is_streamed_both_ways_and_a_torn_one_is_an_error() {
     let replies = vec![
         Reply::Bytes(vec![piece.clone(); 5]),
         Reply::Torn(piece.clone()),
-        Reply::Json(204, String::new()),
+        Reply::Json(200, r#"{"initialized":false,"sealed":true,"t":2,"n":3}"#.to_owned()),
         Reply::Json(403, r#"{"errors":["no"]}"#.to_owned()),
     ];
     let server = Server::replying(Options::default(), replies).await;
@@ -293,10 +293,11 @@ async fn a_snapshot_is_streamed_both_ways_and_a_torn_one_is_an_error() {
     assert_eq!(sys.save_snapshot(&mut saved).await.unwrap(), 5 << 20);
     assert_eq!(saved, piece.repeat(5));
     assert!(matches!(sys.save_snapshot(&mut Vec::new()).await, Err(Error::Interrupted(_))));
-    sys.restore_snapshot(std::io::Cursor::new(saved.clone()), false).await.unwrap();
+    let status = sys.restore_snapshot(std::io::Cursor::new(saved.clone())).await.unwrap();
+    assert_eq!(status.threshold, 2);
     assert_eq!(
         (server.nth(2).body == saved, server.nth(2).target.as_str()),
-        (true, "/v1/sys/storage/raft/snapshot")
+        (true, "/v1/sys/storage/raft/snapshot-restore")
     );
     assert!(sys.save_snapshot(&mut Vec::new()).await.unwrap_err().is_permission_denied());
 }

@@ -37,6 +37,7 @@ pub struct Seen {
 pub enum Reply {
     Json(u16, String),
     With(u16, &'static str, &'static str, String),
+    Receipt(u16, String, String),
     Bytes(Vec<Vec<u8>>),
     /// Some bytes of a body, and then the connection breaks.
     Torn(Vec<u8>),
@@ -228,6 +229,9 @@ async fn answer(
         Reply::Json(status, text) => response.status(status).body(whole(text)),
         Reply::With(status, name, value, text) => {
             response.status(status).header(name, value).body(whole(text))
+        }
+        Reply::Receipt(status, place, text) => {
+            response.status(status).header("x-coffer-receipt", place).body(whole(text))
         }
         Reply::Bytes(pieces) => response.body(Pieces { pieces: pieces.into(), torn: false }.boxed_unsync()),
         Reply::Torn(piece) => response.body(Pieces { pieces: [piece].into(), torn: true }.boxed_unsync()),
