@@ -62,5 +62,9 @@ pub(crate) fn vectors() -> Vec<Value> {
         let error = refused(bech32m::decode(&prefix, text), field, offset, fault);
         json!({ "name": name, "prefix": prefix, "text": text, "error": error })
     });
-    valid.chain(invalid).collect()
+    // Nine values of zero: five bytes, and five spare bits that say nothing.
+    let text = "coffer1qqqqqqqqqn5fnym";
+    let error = refused(bech32m::decode("coffer", text), "padding", text.len() - 7, "NotCanonical");
+    let spare = json!({ "name": "five_spare_bits", "prefix": "coffer", "text": text, "error": error });
+    valid.chain(invalid).chain([spare]).collect()
 }

@@ -1,4 +1,5 @@
 use super::{ENVIRONMENT, MOUNT, OTHER_ENVIRONMENT, bytes, changed, refused};
+use aes_siv::{KeyInit, siv::Aes256Siv};
 use hex::encode as hex;
 use keystore_format::{
     name::{SealedPath, StoreKey, open_segment, store_key},
@@ -46,6 +47,18 @@ fn refused_segments() -> Vec<Value> {
     let parent = directory.as_bytes();
     let segment = &path.as_bytes()[parent.len() + 2..];
 
+    // What only a holder of the name key could make.
+    let forged_raw = |padded: &[u8]| {
+        let headers = [&b"coffer/v1/name"[..], &[ENVIRONMENT.0, MOUNT.0].concat(), parent];
+        Aes256Siv::new(&name_key.into()).encrypt(headers, padded).unwrap()
+    };
+    let forged = |segment: &str, padding: usize| {
+        let mut padded = [segment.as_bytes(), &[0x80]].concat();
+        padded.resize(segment.len() + padding, 0);
+        forged_raw(&padded)
+    };
+    let not_utf8 = [&[0xff, 0x80][..], &[0; 30]].concat();
+
     let case = |name: &str, environment, parent: &[u8], segment: &[u8], fault: &str| {
         let result = open_segment(&name_key, environment, MOUNT, parent, segment);
         json!({
@@ -75,6 +88,18 @@ fn refused_segments() -> Vec<Value> {
         case("segment_cut_inside_the_siv", ENVIRONMENT, parent, &segment[..15], "Truncated"),
         case("segment_without_text", ENVIRONMENT, parent, &segment[..16], "Invalid"),
         case("segment_cut_by_one_byte", ENVIRONMENT, parent, &segment[..47], "Invalid"),
+        case("segment_padded_with_a_block_too_many", ENVIRONMENT, parent, &forged("a", 63), "NotCanonical"),
+        case("segment_padded_with_no_marker", ENVIRONMENT, parent, &forged_raw(&[0; 32]), "NotCanonical"),
+        case(
+            "segment_padded_with_another_marker",
+            ENVIRONMENT,
+            parent,
+            &forged_raw(&[1; 32]),
+            "NotCanonical",
+        ),
+        case("segment_of_no_text", ENVIRONMENT, parent, &forged("", 32), "Invalid"),
+        case("segment_with_a_slash", ENVIRONMENT, parent, &forged("a/b", 29), "Invalid"),
+        case("segment_that_is_not_utf8", ENVIRONMENT, parent, &forged_raw(&not_utf8), "Invalid"),
         case("segment_of_33_blocks", ENVIRONMENT, parent, &[0; 16 + 33 * 32], "Invalid"),
     ]
 }

@@ -98,6 +98,13 @@ fn refusals() -> Vec<Value> {
             57,
             "NotCanonical",
         ),
+        case(
+            "share_in_base64_with_three_paddings_and_no_spare_bits",
+            &format!("{}A===", &base64[..56]),
+            "share text",
+            57,
+            "NotCanonical",
+        ),
         case("share_of_an_unknown_version", &payload(&|p| p[0] = 2), "version", 0, "UnknownVersion"),
         case("share_at_x_zero", &payload(&|p| p[9] = 0), "share x", 9, "Invalid"),
         case("share_that_needs_none", &payload(&|p| p[10] = 0), "share k", 10, "Invalid"),
