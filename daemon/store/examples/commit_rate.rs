@@ -1,6 +1,6 @@
 //! What a durable commit costs: microseconds of CPU and of time per work, alone and sixteen at once.
 //!
-//! `cargo run --release -p coffer-store --example commit_rate -- [folder]`
+//! `cargo run --release -p coffer-store --example commit_rate -- [existing folder]`
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
 use std::path::PathBuf;
