@@ -118,7 +118,13 @@ impl TokenStore {
         let mut token = Zeroizing::new(String::with_capacity(64));
         token.push_str(PREFIX);
         URL_SAFE_NO_PAD.encode_string(secret.as_slice(), &mut token);
-        Ok(Issued { token, accessor: record.accessor.clone(), index, ttl_seconds: record.ttl_seconds, record })
+        Ok(Issued {
+            token,
+            accessor: record.accessor.clone(),
+            index,
+            ttl_seconds: record.ttl_seconds,
+            record,
+        })
     }
 
     /// Makes the root token of a new environment: it does not expire.
@@ -200,7 +206,8 @@ pub(crate) fn object_of(pairs: &[(String, String)]) -> Object {
 
 /// Where a parent's record of its child lies.
 pub(crate) fn child_path(parent: &[u8; 32], child: &[u8; 32]) -> Result<CanonicalPath, BarrierError> {
-    CanonicalPath::parse(&format!("{}/{}", hex::encode(parent), hex::encode(child))).map_err(BarrierError::Path)
+    CanonicalPath::parse(&format!("{}/{}", hex::encode(parent), hex::encode(child)))
+        .map_err(BarrierError::Path)
 }
 
 /// 24 random letters and digits: 142 bits.
@@ -211,7 +218,8 @@ fn accessor(tx: &Tx<'_, '_>) -> Result<String, EntropyError> {
         let mut bytes = [0; 32];
         tx.random(&mut bytes)?;
         // 248 = 4 * 62: what lies above would make some letters likelier.
-        let letters = bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(*byte % 62)));
+        let letters =
+            bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(*byte % 62)));
         text.extend(letters.take(24 - text.len()).map(|letter| char::from(*letter)));
     }
     Ok(text)

@@ -13,7 +13,7 @@ mod roles;
 mod spend;
 mod store;
 
-pub use binding::{Bound, BindingMode, Peer, Unbound};
+pub use binding::{BindingMode, Bound, Peer, Unbound};
 pub use handlers::{Asker, handle, route, routes};
 pub use issue::{Issued, NewToken};
 pub use lifetime::{SYSTEM_MAX_SECONDS, TtlLimits};

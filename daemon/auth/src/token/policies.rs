@@ -26,7 +26,8 @@ pub fn policy_name(text: &str) -> Result<String, Fault> {
 /// # Errors
 /// 400 for a name that is none, or too many.
 pub fn policy_names<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Result<Vec<String>, Fault> {
-    let mut names = texts.into_iter().map(|text| policy_name(text.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    let mut names =
+        texts.into_iter().map(|text| policy_name(text.as_ref())).collect::<Result<Vec<_>, _>>()?;
     names.sort_unstable();
     names.dedup();
     if names.len() > MAX_POLICIES { Err(Fault::bad("a token has at most 256 policies")) } else { Ok(names) }
@@ -43,7 +44,12 @@ pub(crate) struct Wish {
 ///
 /// # Errors
 /// 400 for more than the parent, or the role, may give.
-pub(crate) fn grant(parent: &[String], is_free: bool, role: Option<&TokenRole>, wish: Wish) -> Result<Vec<String>, Fault> {
+pub(crate) fn grant(
+    parent: &[String],
+    is_free: bool,
+    role: Option<&TokenRole>,
+    wish: Wish,
+) -> Result<Vec<String>, Fault> {
     let has = |list: &[String], name: &str| list.iter().any(|own| own == name);
     let parent_is_root = has(parent, "root");
     let inherits = wish.policies.is_empty();
@@ -66,7 +72,8 @@ pub(crate) fn grant(parent: &[String], is_free: bool, role: Option<&TokenRole>, 
         Some(role) if role.has_allow_list() => true,
         _ => is_free || parent_is_root || has(parent, "default"),
     };
-    let without_default = wish.no_default || role.is_some_and(|role| role.no_default_policy || role.disallows("default"));
+    let without_default =
+        wish.no_default || role.is_some_and(|role| role.no_default_policy || role.disallows("default"));
     if without_default {
         if inherits {
             granted.retain(|name| name != "default");
@@ -82,7 +89,9 @@ fn through(role: &TokenRole, wished: Vec<String>) -> Result<Vec<String>, Fault> 
     match wished.is_empty() {
         true => Ok(role.allowed.clone()),
         false if wished.iter().all(|name| name == "default" || role.allows(name)) => Ok(wished),
-        false => Err(Fault::bad("token policies must be subset of the role's allowed policies or glob policies")),
+        false => {
+            Err(Fault::bad("token policies must be subset of the role's allowed policies or glob policies"))
+        }
     }
 }
 
@@ -92,11 +101,13 @@ impl TokenRole {
     }
 
     fn allows(&self, name: &str) -> bool {
-        self.allowed.iter().any(|own| own == name) || self.allowed_globs.iter().any(|glob| matches_glob(glob, name))
+        self.allowed.iter().any(|own| own == name)
+            || self.allowed_globs.iter().any(|glob| matches_glob(glob, name))
     }
 
     fn disallows(&self, name: &str) -> bool {
-        self.disallowed.iter().any(|own| own == name) || self.disallowed_globs.iter().any(|glob| matches_glob(glob, name))
+        self.disallowed.iter().any(|own| own == name)
+            || self.disallowed_globs.iter().any(|glob| matches_glob(glob, name))
     }
 }
 
@@ -133,7 +144,20 @@ mod tests {
         for text in ["root", "ROOT", "Root", "rOOt"] {
             assert_eq!(policy_name(text).ok().as_deref(), Some("root"));
         }
-        for text in [" root", "root ", "root\0", "root\n", "ro\u{f6}t", "\u{ff52}oot", "r\u{043e}ot", "./root", "a/../root", "root/", "/root", ""] {
+        for text in [
+            " root",
+            "root ",
+            "root\0",
+            "root\n",
+            "ro\u{f6}t",
+            "\u{ff52}oot",
+            "r\u{043e}ot",
+            "./root",
+            "a/../root",
+            "root/",
+            "/root",
+            "",
+        ] {
             assert!(policy_name(text).is_err(), "{text:?}");
         }
         assert!(policy_name(&"a".repeat(129)).is_err());
@@ -163,8 +187,11 @@ mod tests {
 
     #[test]
     fn what_a_role_forbids_no_grant_gives() {
-        let role = TokenRole { allowed_globs: names("team-*"), disallowed: names("team-x"), ..TokenRole::default() };
-        let through = |wish: &str| grant(&names("a"), false, Some(&role), Wish { policies: names(wish), no_default: false });
+        let role =
+            TokenRole { allowed_globs: names("team-*"), disallowed: names("team-x"), ..TokenRole::default() };
+        let through = |wish: &str| {
+            grant(&names("a"), false, Some(&role), Wish { policies: names(wish), no_default: false })
+        };
         assert_eq!(through("team-a").ok(), Some(names("default team-a")));
         assert!(through("team-x").is_err());
         assert!(through("other").is_err());
@@ -181,9 +208,20 @@ mod tests {
     #[test]
     fn globs_match_runs_of_any_length() {
         for (glob, name, wanted) in [
-            ("a*", "a", true), ("a*", "abc", true), ("a*", "ba", false), ("*a", "ba", true), ("a*c", "abc", true), ("a*c", "ac", true),
-            ("a*c", "abd", false), ("*", "", true), ("a", "a", true), ("a", "ab", false), ("a*b*c", "aXbYc", true), ("a*b*c", "aXcYb", false),
-            ("aa*aa", "aaa", false), ("*a*", "bab", true),
+            ("a*", "a", true),
+            ("a*", "abc", true),
+            ("a*", "ba", false),
+            ("*a", "ba", true),
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*c", "abd", false),
+            ("*", "", true),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a*b*c", "aXbYc", true),
+            ("a*b*c", "aXcYb", false),
+            ("aa*aa", "aaa", false),
+            ("*a*", "bab", true),
         ] {
             assert_eq!(matches_glob(glob, name), wanted, "{glob} {name}");
         }

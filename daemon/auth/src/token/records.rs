@@ -1,6 +1,6 @@
 //! The bytes of a token's records, inside the barrier: version, then fields in a fixed order, integers big-endian,
 //! texts with a length before them. Version 1 is never changed, only added to.
-use crate::token::{Bound, BindingMode};
+use crate::token::{BindingMode, Bound};
 use coffer_barrier::BarrierError;
 use coffer_types::{Kind, MountId, Timestamp};
 use keystore_format::error::FormatError;
@@ -223,7 +223,10 @@ fn text(from: &mut Reader<'_>) -> Result<String, FormatError> {
 }
 
 /// Allocates nothing on the word of the count.
-fn many<T>(from: &mut Reader<'_>, mut one: impl FnMut(&mut Reader<'_>) -> Result<T, FormatError>) -> Result<Vec<T>, FormatError> {
+fn many<T>(
+    from: &mut Reader<'_>,
+    mut one: impl FnMut(&mut Reader<'_>) -> Result<T, FormatError>,
+) -> Result<Vec<T>, FormatError> {
     let count = from.u32("count")?;
     let mut found = Vec::new();
     for _ in 0..count {
@@ -258,4 +261,88 @@ fn bound(from: &mut Reader<'_>) -> Result<Bound, FormatError> {
         _ => return Err(malformed(from, "mode")),
     };
     Ok(Bound { mount, role, mode, hash: *from.array("hash")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> TokenRecord {
+        TokenRecord {
+            digest: Zeroizing::new([1; 32]),
+            accessor: "accessor".into(),
+            policies: vec!["a".into(), "default".into()],
+            path: "auth/token/create".into(),
+            display_name: "token-é".into(),
+            meta: vec![("k".into(), String::new())],
+            role: "r".into(),
+            mount: MountId([2; 16]),
+            created: Timestamp(3),
+            expires: Some(Timestamp(u64::MAX)),
+            renewed: None,
+            ttl_seconds: 4,
+            max_seconds: 5,
+            explicit_max_seconds: 6,
+            period_seconds: 7,
+            uses_left: Some(8),
+            parent: Some([9; 32]),
+            depth: 10,
+            is_renewable: true,
+            binding: Some(Bound {
+                mount: MountId([11; 16]),
+                role: "w".into(),
+                mode: BindingMode::Key,
+                hash: [12; 32],
+            }),
+            filed: Some(13),
+        }
+    }
+
+    #[test]
+    fn a_token_comes_back_as_it_was_written() {
+        let written = token().encode();
+        assert_eq!(TokenRecord::decode(&written).unwrap().encode(), written);
+        let bare = TokenRecord {
+            expires: None,
+            uses_left: None,
+            parent: None,
+            binding: None,
+            filed: None,
+            ..token()
+        };
+        assert_eq!(TokenRecord::decode(&bare.encode()).unwrap().encode(), bare.encode());
+    }
+
+    #[test]
+    fn a_role_comes_back_as_it_was_written() {
+        let role = TokenRole {
+            allowed: vec!["a".into()],
+            disallowed_globs: vec!["*".into()],
+            is_orphan: true,
+            ..TokenRole::default()
+        };
+        assert_eq!(TokenRole::decode(&role.encode()).unwrap(), role);
+    }
+
+    #[test]
+    fn altered_bytes_are_named_as_damaged_or_read_as_something_else_but_never_panic() {
+        let written = token().encode();
+        for cut in 0..written.len() {
+            assert!(TokenRecord::decode(written.get(..cut).unwrap()).is_err(), "{cut}");
+        }
+        assert!(TokenRecord::decode(&[written.as_slice(), &[0]].concat()).is_err());
+        for at in 0..written.len() {
+            for bit in 0..8 {
+                let mut altered = written.to_vec();
+                altered[at] ^= 1 << bit;
+                if let Ok(read) = TokenRecord::decode(&altered) {
+                    assert_eq!(*read.encode(), altered, "{at}.{bit}");
+                }
+            }
+        }
+        // A count of four billion backed by nothing.
+        let mut huge = written.to_vec();
+        huge[33..37].fill(0xff);
+        assert!(TokenRecord::decode(&huge).is_err());
+    }
 }

@@ -46,13 +46,16 @@ impl TokenStore {
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Due, BarrierError> {
         let mut due = Vec::new();
         for bucket in self.view.list(Kind::TokenExpiry, &CanonicalPath::default()).await? {
-            let is_due = bucket.name.parse::<u64>().is_ok_and(|number| number.saturating_mul(BUCKET_MILLIS) <= now.0);
+            let is_due =
+                bucket.name.parse::<u64>().is_ok_and(|number| number.saturating_mul(BUCKET_MILLIS) <= now.0);
             if !is_due || due.len() >= limit {
                 continue;
             }
             let directory = CanonicalPath::parse(&bucket.name).map_err(BarrierError::Path)?;
             for name in self.view.scan(Kind::TokenExpiry, &directory, None, limit - due.len()).await? {
-                due.push(CanonicalPath::parse(&format!("{}/{name}", bucket.name)).map_err(BarrierError::Path)?);
+                due.push(
+                    CanonicalPath::parse(&format!("{}/{name}", bucket.name)).map_err(BarrierError::Path)?,
+                );
             }
         }
         Ok(Due(due))
@@ -76,7 +79,11 @@ impl TokenStore {
 }
 
 fn sweep_one(tx: &mut Tx<'_, '_>, path: &CanonicalPath, left: &mut usize) -> Result<(), Fault> {
-    let index = path.segments().nth(1).and_then(|name| hex::decode(name).ok()).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let index = path
+        .segments()
+        .nth(1)
+        .and_then(|name| hex::decode(name).ok())
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let Some(index) = index else { return Err(BarrierError::Damaged(Kind::TokenExpiry).into()) };
     match live_in(tx, &index)? {
         Some(mut record) => {
@@ -120,7 +127,11 @@ pub(crate) fn revoke_orphaning(tx: &mut Tx<'_, '_>, index: &[u8; 32]) -> Result<
 }
 
 /// Names `record` in the expiry table where its expiry belongs, and notes that in the record, which the caller writes.
-pub(crate) fn file(tx: &mut Tx<'_, '_>, index: &[u8; 32], record: &mut TokenRecord) -> Result<(), BarrierError> {
+pub(crate) fn file(
+    tx: &mut Tx<'_, '_>,
+    index: &[u8; 32],
+    record: &mut TokenRecord,
+) -> Result<(), BarrierError> {
     let bucket = record.expires.map(|expires| expires.0.div_ceil(BUCKET_MILLIS).max(CLEARING + 1));
     if let Some(bucket) = bucket {
         tx.put(Kind::TokenExpiry, &expiry_path(bucket, index)?, None, &[])?;

@@ -36,19 +36,25 @@ pub(crate) fn role_in(tx: &mut Tx<'_, '_>, name: &str) -> Result<TokenRole, Faul
 }
 
 /// A change of the environment's own tables.
-pub(crate) fn change(mut work: impl FnMut(&mut Tx<'_, '_>) -> Result<Answer, Fault> + Send + 'static) -> Outcome {
+pub(crate) fn change(
+    mut work: impl FnMut(&mut Tx<'_, '_>) -> Result<Answer, Fault> + Send + 'static,
+) -> Outcome {
     Outcome::Change(Change::new(move |batch| work(&mut batch.mount(MountId::default()))))
 }
 
 fn write(path: CanonicalPath, request: &Request) -> Result<Outcome, Fault> {
-    if path.segments().count() != 1 || !path.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+    if path.segments().count() != 1
+        || !path.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    {
         return Err(Fault::bad("a role's name has letters, digits, '-', '_' and '.'"));
     }
     let asked = Asked::read(&request.params)?;
     let mode = request.write_mode;
     Ok(change(move |tx| {
         let found = tx.get(Kind::TokenRole, &path, None)?;
-        if (mode == WriteMode::CreateOnly && found.is_some()) || (mode == WriteMode::UpdateOnly && found.is_none()) {
+        if (mode == WriteMode::CreateOnly && found.is_some())
+            || (mode == WriteMode::UpdateOnly && found.is_none())
+        {
             return Err(Fault::PermissionDenied);
         }
         let role = match found {
@@ -80,7 +86,8 @@ impl Asked {
         let names = |field| params.list(field)?.map(policy_names).transpose();
         let path_suffix = params.string("path_suffix")?.map(|text| text.to_string());
         if let Some(suffix) = &path_suffix {
-            CanonicalPath::parse(suffix).map_err(|_| Fault::bad("'path_suffix' must be a path without slash at its ends"))?;
+            CanonicalPath::parse(suffix)
+                .map_err(|_| Fault::bad("'path_suffix' must be a path without slash at its ends"))?;
         }
         Ok(Self {
             allowed: names("allowed_policies")?,
@@ -92,7 +99,10 @@ impl Asked {
             is_renewable: params.boolean("renewable")?,
             no_default_policy: params.boolean("token_no_default_policy")?,
             period_seconds: either(params.seconds("token_period")?, params.seconds("period")?),
-            explicit_max_seconds: either(params.seconds("token_explicit_max_ttl")?, params.seconds("explicit_max_ttl")?),
+            explicit_max_seconds: either(
+                params.seconds("token_explicit_max_ttl")?,
+                params.seconds("explicit_max_ttl")?,
+            ),
         })
     }
 
@@ -133,7 +143,9 @@ fn refuse_unsupported(params: &Params) -> Result<(), Fault> {
 fn globs(params: &Params, field: &'static str) -> Result<Option<Vec<String>>, Fault> {
     let Some(list) = params.list(field)? else { return Ok(None) };
     if list.len() > 256 || list.iter().any(|glob| glob.len() > 128 || !glob.is_ascii()) {
-        return Err(Fault::bad(format!("'{field}' must be at most 256 globs of at most 128 ASCII characters")));
+        return Err(Fault::bad(format!(
+            "'{field}' must be at most 256 globs of at most 128 ASCII characters"
+        )));
     }
     Ok(Some(list.iter().map(|glob| glob.to_ascii_lowercase()).collect()))
 }

@@ -68,7 +68,12 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`AuthFault::Unknown`] where an ancestor environment may know the token, [`AuthFault::Refused`] where nobody will.
-    pub async fn authenticate(&self, token: &str, peer: &dyn Peer, now: Timestamp) -> Result<Caller, AuthFault> {
+    pub async fn authenticate(
+        &self,
+        token: &str,
+        peer: &dyn Peer,
+        now: Timestamp,
+    ) -> Result<Caller, AuthFault> {
         let index = self.index_of(token)?.ok_or(AuthFault::Unknown)?;
         let record = self.record(&index).await?.ok_or(AuthFault::Unknown)?;
         if !self.is_live(&record, now).await? {
@@ -106,7 +111,11 @@ impl TokenStore {
     }
 
     /// The live record at `index`.
-    pub(crate) async fn live(&self, index: &[u8; 32], now: Timestamp) -> Result<Option<TokenRecord>, BarrierError> {
+    pub(crate) async fn live(
+        &self,
+        index: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<TokenRecord>, BarrierError> {
         match self.record(index).await? {
             Some(record) if self.is_live(&record, now).await? => Ok(Some(record)),
             _ => Ok(None),

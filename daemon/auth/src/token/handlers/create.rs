@@ -76,8 +76,12 @@ impl Asked {
         const MAX_TEXT_BYTES: usize = 512;
         refuse_unsupported(params, has_role)?;
         let meta = params.map("meta")?.unwrap_or_default();
-        if meta.len() > MAX_META || meta.iter().any(|(name, value)| name.len() > 128 || value.len() > MAX_TEXT_BYTES) {
-            return Err(Fault::bad("'meta' has at most 64 names of at most 128 bytes and values of at most 512"));
+        if meta.len() > MAX_META
+            || meta.iter().any(|(name, value)| name.len() > 128 || value.len() > MAX_TEXT_BYTES)
+        {
+            return Err(Fault::bad(
+                "'meta' has at most 64 names of at most 128 bytes and values of at most 512",
+            ));
         }
         let display_name = params.string("display_name")?.map(|text| text.to_string()).unwrap_or_default();
         if display_name.len() > MAX_TEXT_BYTES {
@@ -172,7 +176,10 @@ impl Mint {
             parent: if is_orphan { None } else { self.token.map(|token| token.index) },
             mount: MountId::default(),
             ttl_seconds: self.asked.ttl_seconds,
-            explicit_max_seconds: least(self.asked.explicit_max_seconds, of_role(|role| role.explicit_max_seconds)),
+            explicit_max_seconds: least(
+                self.asked.explicit_max_seconds,
+                of_role(|role| role.explicit_max_seconds),
+            ),
             period_seconds: period_seconds.min(self.limits.max_seconds),
             uses: self.asked.uses,
             is_renewable: self.asked.is_renewable && role.as_ref().is_none_or(|role| role.is_renewable),

@@ -19,7 +19,11 @@ pub(super) async fn by_token(store: &TokenStore, token: &str, now: Timestamp) ->
     Ok(answer(&record, token, now))
 }
 
-pub(super) async fn by_accessor(store: &TokenStore, accessor: &str, now: Timestamp) -> Result<Outcome, Fault> {
+pub(super) async fn by_accessor(
+    store: &TokenStore,
+    accessor: &str,
+    now: Timestamp,
+) -> Result<Outcome, Fault> {
     let index = store.by_accessor(accessor).await?.ok_or_else(no_such_accessor)?;
     let record = store.live(&index, now).await?.ok_or_else(no_such_accessor)?;
     Ok(answer(&record, "", now))
@@ -41,10 +45,13 @@ fn answer(record: &TokenRecord, token: &str, now: Timestamp) -> Outcome {
         .string("id", token)
         .string("issue_time", &record.created.rfc3339());
     let data = match record.renewed {
-        Some(renewed) => data.string("last_renewal", &renewed.rfc3339()).number("last_renewal_time", unix(renewed)),
+        Some(renewed) => {
+            data.string("last_renewal", &renewed.rfc3339()).number("last_renewal_time", unix(renewed))
+        }
         None => data,
     };
-    let data = if record.meta.is_empty() { data.null("meta") } else { data.object("meta", object_of(&record.meta)) };
+    let data =
+        if record.meta.is_empty() { data.null("meta") } else { data.object("meta", object_of(&record.meta)) };
     let data = data
         .number("num_uses", record.uses_left.unwrap_or(0))
         .boolean("orphan", record.parent.is_none())

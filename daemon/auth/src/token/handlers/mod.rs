@@ -64,7 +64,11 @@ pub fn route(path: &CanonicalPath) -> Option<&'static str> {
     let name = match (segments.next()?, segments.next(), segments.next()) {
         ("create", Some(_), None) => "token/create-role",
         ("roles", _, None) => "token/roles",
-        (only, None, None) => return routes().iter().copied().find(|route| route.strip_prefix("token/") == Some(only)),
+        // What is named without its role is no way to create without one.
+        ("create-role", None, None) => return None,
+        (only, None, None) => {
+            return routes().iter().copied().find(|route| route.strip_prefix("token/") == Some(only));
+        }
         _ => return None,
     };
     Some(name)
@@ -74,7 +78,12 @@ pub fn route(path: &CanonicalPath) -> Option<&'static str> {
 ///
 /// # Errors
 /// What the request got wrong; see [`Fault`].
-pub async fn handle(room: &Room, store: &TokenStore, asker: Asker<'_>, request: Request) -> Result<Outcome, Fault> {
+pub async fn handle(
+    room: &Room,
+    store: &TokenStore,
+    asker: Asker<'_>,
+    request: Request,
+) -> Result<Outcome, Fault> {
     let now = room.clock.now();
     let path = request.path.clone();
     let mut segments = path.segments();
@@ -107,7 +116,9 @@ pub async fn handle(room: &Room, store: &TokenStore, asker: Asker<'_>, request: 
         "token/revoke" => revoke::by_token(store, given(params)?.ok_or(Fault::bad("missing token ID"))?),
         "token/revoke-self" => revoke::own(store, asker),
         "token/revoke-accessor" => revoke::by_accessor(store, &accessor(params)?).await,
-        "token/revoke-orphan" => revoke::orphaning(store, asker, given(params)?.ok_or(Fault::bad("missing token ID"))?),
+        "token/revoke-orphan" => {
+            revoke::orphaning(store, asker, given(params)?.ok_or(Fault::bad("missing token ID"))?)
+        }
         "token/tidy" => tidy(store, now).await,
         _ => Err(Fault::UnsupportedOperation),
     }

@@ -9,7 +9,11 @@ use coffer_room::{Answer, Fault, Outcome};
 use coffer_wire::{Params, seconds_text};
 use zeroize::Zeroizing;
 
-pub(super) fn by_token(store: &TokenStore, token: Zeroizing<String>, params: &Params) -> Result<Outcome, Fault> {
+pub(super) fn by_token(
+    store: &TokenStore,
+    token: Zeroizing<String>,
+    params: &Params,
+) -> Result<Outcome, Fault> {
     let index = store.index_of(&token)?.ok_or_else(not_found)?;
     renewal(index, token, params)
 }
@@ -19,7 +23,11 @@ pub(super) fn own(store: &TokenStore, asker: Asker<'_>, params: &Params) -> Resu
     renewal(index, Zeroizing::new(asker.shown.unwrap_or_default().to_owned()), params)
 }
 
-pub(super) async fn by_accessor(store: &TokenStore, accessor: &str, params: &Params) -> Result<Outcome, Fault> {
+pub(super) async fn by_accessor(
+    store: &TokenStore,
+    accessor: &str,
+    params: &Params,
+) -> Result<Outcome, Fault> {
     let index = store.by_accessor(accessor).await?.ok_or_else(no_such_accessor)?;
     renewal(index, Zeroizing::default(), params)
 }
@@ -45,7 +53,9 @@ fn renew(tx: &mut Tx<'_, '_>, index: &[u8; 32], token: &str, increment: u64) -> 
     let seconds = record.seconds_left(now);
     let answer = Answer::auth(auth(&record, token, seconds)).commit("accessor", record.accessor.as_bytes());
     Ok(match is_capped {
-        true => answer.warn(format!("the ttl was capped to {} by the token's maximum", seconds_text(seconds))),
+        true => {
+            answer.warn(format!("the ttl was capped to {} by the token's maximum", seconds_text(seconds)))
+        }
         false => answer,
     })
 }

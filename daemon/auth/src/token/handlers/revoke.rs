@@ -22,7 +22,11 @@ pub(super) async fn by_accessor(store: &TokenStore, accessor: &str) -> Result<Ou
     store.by_accessor(accessor).await?.map(tree).ok_or_else(no_such_accessor)
 }
 
-pub(super) fn orphaning(store: &TokenStore, asker: Asker<'_>, token: Zeroizing<String>) -> Result<Outcome, Fault> {
+pub(super) fn orphaning(
+    store: &TokenStore,
+    asker: Asker<'_>,
+    token: Zeroizing<String>,
+) -> Result<Outcome, Fault> {
     const ABSENT: &str = "token to revoke not found";
     if !asker.has_sudo() {
         return Err(Fault::PermissionDenied);
