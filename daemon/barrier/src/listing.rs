@@ -84,19 +84,20 @@ impl SkipScan {
         self.children
     }
 
-    /// Where to go on after `key`: behind everything below its child once that is known to be a directory.
+    /// Where to go on after `key`: behind a name's versions, and behind all that lies below a name once that is known.
     fn behind(&self, key: Vec<u8>) -> Vec<u8> {
-        match self.children.last() {
-            Some(child) if child.listed.is_directory => {
-                let mut behind = self.prefix.clone();
-                behind.truncate(behind.len() - self.directory.as_bytes().len());
-                behind.extend_from_slice(child.path.as_bytes());
-                // No version and no segment's length begins so.
-                behind.extend_from_slice(&[0xff; 9]);
-                behind
-            }
-            _ => key,
+        let Some(child) = self.children.last() else { return key };
+        let mut behind = self.prefix.clone();
+        behind.truncate(behind.len() - self.directory.as_bytes().len());
+        behind.extend_from_slice(child.path.as_bytes());
+        if child.listed.is_directory {
+            // No version and no segment's length begins so.
+            behind.extend_from_slice(&[0xff; 9]);
+        } else {
+            // Versions are below 2⁴⁸, the length of a segment is above 0.
+            behind.extend_from_slice(&[0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
         }
+        behind.max(key)
     }
 }
 
