@@ -121,6 +121,23 @@ fn the_reserve_takes_real_space() {
     assert!(reserve.blocks() * 512 >= 256 * 1024, "{} blocks", reserve.blocks());
 }
 
+#[test]
+fn a_reserve_of_another_size_is_fitted_and_an_old_one_is_kept() {
+    let (_root, file) = place();
+    let reserve = |bytes: u64| {
+        drop(
+            RedbStore::open(&file, Options { reserve_bytes: bytes, ..Options::default() }).expect("a store"),
+        );
+        let found = fs::metadata(beside(&file, ".reserve")).expect("metadata");
+        assert_eq!(found.len(), bytes);
+        found.ino()
+    };
+    let first = reserve(256 * 1024);
+    assert_eq!(reserve(256 * 1024), first, "never given back on the way");
+    assert_eq!(reserve(128 * 1024), first);
+    assert_eq!(reserve(512 * 1024), first);
+}
+
 #[tokio::test]
 async fn compaction_leaves_no_removed_value_in_the_file_and_loses_nothing() {
     let (_root, file) = place();

@@ -43,10 +43,15 @@ struct OpenFile {
 
 impl RedbEngine {
     pub(crate) fn open(mut media: Box<dyn Media>, cache_bytes: usize) -> Result<Self, StoreError> {
-        let was_full = !media.take_reserve();
-        let file = match media.current()? {
-            Some(storage) => OpenFile::open(storage, cache_bytes)?,
-            None => OpenFile::make(&mut *media, cache_bytes)?,
+        let mut was_full = !media.take_reserve();
+        let file = match OpenFile::open_or_make(&mut *media, cache_bytes) {
+            // Recovery may need a page or two; reading and sealing must work on a full disk.
+            Err(StoreError::Full) if !was_full => {
+                was_full = true;
+                media.release_reserve();
+                OpenFile::open_or_make(&mut *media, cache_bytes)?
+            }
+            opened => opened?,
         };
         let snapshot = file.snapshot()?;
         let revision = snapshot.revision;
@@ -186,6 +191,13 @@ impl Drop for RedbEngine {
 }
 
 impl OpenFile {
+    fn open_or_make(media: &mut dyn Media, cache_bytes: usize) -> Result<Self, StoreError> {
+        match media.current()? {
+            Some(storage) => Self::open(storage, cache_bytes),
+            None => Self::make(media, cache_bytes),
+        }
+    }
+
     fn open(storage: Box<dyn StorageBackend>, cache_bytes: usize) -> Result<Self, StoreError> {
         let file = Self::start(storage, cache_bytes)?;
         let about = file

@@ -32,8 +32,10 @@ impl Folder {
             _ => Path::new("."),
         };
         match DirBuilder::new().mode(0o700).create(parent) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
-            _ => {}
+            // A folder that the power cut takes back would take the store with it.
+            Ok(()) => File::open(parent.join(".."))?.sync_all()?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
         }
         let folder = File::open(parent)?;
         refuse_broad(&folder.metadata()?)?;
@@ -46,8 +48,6 @@ impl Folder {
         let mut this =
             Self { folder, file: file.to_owned(), reserve_bytes, reserve_held: false, _lock: lock };
         this.discard();
-        // Anything there may be the rest of a reserve of another size, or of a crash while it was taken.
-        this.release_reserve();
         this.take_reserve();
         Ok(this)
     }
@@ -101,6 +101,10 @@ impl Media for Folder {
 
 fn reserve(path: &Path, bytes: u64) -> io::Result<()> {
     let file = open_private(path).map_err(|_| io::ErrorKind::PermissionDenied)?;
+    // What an earlier run took stays taken; only what is over the size goes back.
+    if file.metadata()?.len() > bytes {
+        file.set_len(bytes)?;
+    }
     match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         Err(rustix::io::Errno::OPNOTSUPP) => fill(&file, bytes)?,
         other => other?,

@@ -37,7 +37,7 @@ impl Default for Options {
     }
 }
 
-/// A store in a redb file.
+/// A store in a redb file. Dropping it blocks until the works in its queue are done and the file is closed.
 pub struct RedbStore {
     // Before `reading`: dropping it ends the committer, which closes the file.
     committer: Committer,
