@@ -61,11 +61,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Fault::Invalid`] when the key has another name.
-    pub fn sign(
-        &self,
-        key: &VerifierKey,
-        sign: impl FnOnce(&[u8]) -> [u8; 64],
-    ) -> Result<Note, FormatError> {
+    pub fn sign(&self, key: &VerifierKey, sign: impl FnOnce(&[u8]) -> [u8; 64]) -> Result<Note, FormatError> {
         if key.name() != self.origin {
             return Err(FormatError::new("checkpoint origin", 0, Fault::Invalid));
         }

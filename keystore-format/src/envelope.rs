@@ -61,20 +61,10 @@ impl Header {
     /// # Errors
     /// `envelope …`; [`Fault::Truncated`] asks for more bytes, up to [`MAX_HEADER`].
     pub fn parse(message: &[u8]) -> Result<(Self, usize), FormatError> {
-        let present = message.get(..MAGIC.len().min(message.len())).unwrap_or_default();
-        if !MAGIC.starts_with(present) {
-            return Err(FormatError::new("envelope magic", 0, Fault::Invalid));
-        }
-        match message.get(MAGIC.len()..).unwrap_or_default() {
-            [VERSION, COBBLESTONE_256, ..] => {}
-            [VERSION, _, ..] => {
-                return Err(FormatError::new("envelope algorithm", 5, Fault::UnknownAlgorithm));
-            }
-            [VERSION] | [] => return Err(FormatError::new("envelope version", 4, Fault::Truncated)),
-            _ => return Err(FormatError::new("envelope version", 4, Fault::UnknownVersion)),
-        }
         let mut input = Reader::new(message);
-        input.take(MAGIC.len() as u64 + 2, "envelope header")?;
+        input.literal(&MAGIC, "envelope magic", Fault::Invalid)?;
+        input.literal(&[VERSION], "envelope version", Fault::UnknownVersion)?;
+        input.literal(&[COBBLESTONE_256], "envelope algorithm", Fault::UnknownAlgorithm)?;
         let mut texts = [const { String::new() }; 4];
         for (slot, (field, limit)) in texts.iter_mut().zip(TEXTS) {
             *slot = text(&mut input, field, limit)?;

@@ -71,9 +71,8 @@ pub fn parse(bytes: &[u8]) -> Result<(Frame<'_>, usize), FormatError> {
     if !MAGIC.starts_with(present) {
         return Err(FormatError::new("frame magic", 0, Fault::Invalid));
     }
-    let (header, body) = bytes
-        .split_first_chunk::<HEADER>()
-        .ok_or(FormatError::new("frame header", 0, Fault::Truncated))?;
+    let (header, body) =
+        bytes.split_first_chunk::<HEADER>().ok_or(FormatError::new("frame header", 0, Fault::Truncated))?;
     let (fields, header_check) = header.split_at(HEADER_CHECK_AT);
     if header_check != check::<4>(fields) {
         return Err(FormatError::new("frame header", 0, Fault::NotAuthentic));

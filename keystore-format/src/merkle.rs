@@ -135,8 +135,7 @@ pub fn verify_inclusion(
     while last > 0 {
         // A node without a right sibling passes unchanged to the level above.
         if at % 2 == 1 || at < last {
-            let sibling =
-                hashes.next().ok_or(FormatError::new(FIELD, 32 * proof.len(), Fault::Truncated))?;
+            let sibling = hashes.next().ok_or(FormatError::new(FIELD, 32 * proof.len(), Fault::Truncated))?;
             node = if at % 2 == 1 { node_hash(sibling, &node) } else { node_hash(&node, sibling) };
         }
         (at, last) = (at / 2, last / 2);
@@ -267,11 +266,7 @@ pub fn root_of<E>(size: u64, mut node: impl FnMut(u8, u64) -> Result<Hash, E>) -
 
 /// The hash over leaves `begin..end`, a range as RFC 6962 splits them: it begins at a multiple of its size's
 /// power of two and is not empty.
-fn range_root<E>(
-    begin: u64,
-    end: u64,
-    node: &mut impl FnMut(u8, u64) -> Result<Hash, E>,
-) -> Result<Hash, E> {
+fn range_root<E>(begin: u64, end: u64, node: &mut impl FnMut(u8, u64) -> Result<Hash, E>) -> Result<Hash, E> {
     let (mut at, mut pieces) = (begin, Vec::new());
     while at < end {
         // Below 64, as the range is not empty.

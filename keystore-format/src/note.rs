@@ -154,8 +154,11 @@ impl Note {
             return Err(FormatError::new("note", at, Fault::Invalid));
         }
         // The last empty line parts text and signatures.
-        let (text, lines) =
-            note.rsplit_once("\n\n").ok_or(FormatError::new("note signatures", note.len(), Fault::Truncated))?;
+        let (text, lines) = note.rsplit_once("\n\n").ok_or(FormatError::new(
+            "note signatures",
+            note.len(),
+            Fault::Truncated,
+        ))?;
         let mut at = text.len() + 2;
         let body = lines.strip_suffix('\n');
         let body = body.ok_or(FormatError::new("note signature", note.len(), Fault::Truncated))?;
@@ -204,7 +207,8 @@ impl Note {
         mut verify: impl FnMut(&[u8; 32], &[u8], &[u8]) -> bool,
     ) -> Result<(), FormatError> {
         let id = key.id();
-        let mut ours = self.signatures.iter().filter(|line| line.name == key.name && line.key_id == id).peekable();
+        let mut ours =
+            self.signatures.iter().filter(|line| line.name == key.name && line.key_id == id).peekable();
         let present = ours.peek().is_some();
         if present && ours.all(|line| verify(&key.public, self.text.as_bytes(), &line.bytes)) {
             return Ok(());

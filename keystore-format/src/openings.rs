@@ -128,12 +128,13 @@ impl Openings {
         leaf_id: u64,
     ) -> Result<Self, FormatError> {
         let (header, rest) = split_header(sealed)?;
-        let (nonce, rest) = rest
-            .split_first_chunk()
-            .ok_or(FormatError::new("openings nonce", HEADER, Fault::Truncated))?;
-        let (body, tag) = rest
-            .split_last_chunk::<TAG>()
-            .ok_or(FormatError::new("openings tag", HEADER + NONCE, Fault::Truncated))?;
+        let (nonce, rest) =
+            rest.split_first_chunk().ok_or(FormatError::new("openings nonce", HEADER, Fault::Truncated))?;
+        let (body, tag) = rest.split_last_chunk::<TAG>().ok_or(FormatError::new(
+            "openings tag",
+            HEADER + NONCE,
+            Fault::Truncated,
+        ))?;
         let aad = associated_data(header, environment, leaf_id);
         let mut body = Zeroizing::new(body.to_vec());
         let opened = xaes::decrypt(key, nonce, &aad, &mut body, tag);
@@ -152,8 +153,11 @@ pub fn key_id(sealed: &[u8]) -> Result<[u8; 16], FormatError> {
 }
 
 fn split_header(sealed: &[u8]) -> Result<(&[u8; HEADER], &[u8]), FormatError> {
-    let (header, rest) =
-        sealed.split_first_chunk::<HEADER>().ok_or(FormatError::new("openings header", 0, Fault::Truncated))?;
+    let (header, rest) = sealed.split_first_chunk::<HEADER>().ok_or(FormatError::new(
+        "openings header",
+        0,
+        Fault::Truncated,
+    ))?;
     match header {
         [VERSION, XAES_256_GCM, ..] => Ok((header, rest)),
         [VERSION, ..] => Err(FormatError::new("openings algorithm", 1, Fault::UnknownAlgorithm)),

@@ -86,9 +86,9 @@ impl Header {
     /// `snapshot …`; [`Fault::Truncated`] asks for more bytes, up to [`MAX_HEADER`].
     pub fn parse(file: &[u8]) -> Result<(Self, usize), FormatError> {
         let mut input = Reader::new(file);
-        demand(&mut input, "snapshot magic", &MAGIC, Fault::Invalid)?;
-        demand(&mut input, "snapshot version", &[VERSION], Fault::UnknownVersion)?;
-        demand(&mut input, "snapshot algorithm", &[COBBLESTONE_256], Fault::UnknownAlgorithm)?;
+        input.literal(&MAGIC, "snapshot magic", Fault::Invalid)?;
+        input.literal(&[VERSION], "snapshot version", Fault::UnknownVersion)?;
+        input.literal(&[COBBLESTONE_256], "snapshot algorithm", Fault::UnknownAlgorithm)?;
         let store = StoreId(*input.array("snapshot store")?);
         let environment = EnvironmentId(*input.array("snapshot environment")?);
         let root_id = *input.array("snapshot root id")?;
@@ -345,21 +345,6 @@ impl Body {
     fn fault(&self, field: &'static str, fault: Fault) -> FormatError {
         FormatError::new(field, usize::try_from(self.offset).unwrap_or(usize::MAX), fault)
     }
-}
-
-/// Takes a literal; where the file ends inside it, what is there decides between foreign and cut.
-fn demand(
-    input: &mut Reader<'_>,
-    field: &'static str,
-    literal: &[u8],
-    fault: Fault,
-) -> Result<(), FormatError> {
-    let rest = input.rest();
-    let present = rest.get(..literal.len().min(rest.len())).unwrap_or_default();
-    if !literal.starts_with(present) {
-        return Err(input.fault(field, fault));
-    }
-    input.take(literal.len() as u64, field).map(|_| ())
 }
 
 fn shifted(error: FormatError, by: usize) -> FormatError {

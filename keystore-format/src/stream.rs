@@ -37,12 +37,7 @@ pub fn sealed_length(plain: u64) -> Option<u64> {
 ///
 /// # Errors
 /// [`Fault::TooLong`] beyond 4 PiB − 1.
-pub fn seal(
-    key: &[u8; 32],
-    salt: &[u8; SALT],
-    context: &[u8],
-    plain: &[u8],
-) -> Result<Vec<u8>, FormatError> {
+pub fn seal(key: &[u8; 32], salt: &[u8; SALT], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, FormatError> {
     let mut out = Vec::with_capacity(plain.len() + PREFIX + (plain.len() / CHUNK + 1) * TAG);
     let mut sealer = Sealer::new(key, salt, context, &mut out);
     sealer.push(plain, &mut out)?;
@@ -164,8 +159,7 @@ impl Opener {
 
     fn begin(&mut self) -> Result<(), FormatError> {
         let parts = self.buffer.split_first_chunk::<SALT>();
-        let (salt, commitment) =
-            parts.ok_or(FormatError::new("stream commitment", 0, Fault::Truncated))?;
+        let (salt, commitment) = parts.ok_or(FormatError::new("stream commitment", 0, Fault::Truncated))?;
         let (chunks, expected) = Chunks::derive(&self.key, salt, &self.context);
         if !bool::from(expected.as_slice().ct_eq(commitment)) {
             return Err(FormatError::new("stream commitment", SALT, Fault::NotAuthentic));
@@ -191,8 +185,8 @@ impl Chunks {
         // its block anyway, so that zeroes change nothing.
         let mut prk = Zeroizing::new([0; 64]);
         prk.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        let expanded =
-            Hkdf::<Sha512>::from_prk(&*prk).map(|hkdf| hkdf.expand_multi_info(&[INFO, salt, context], &mut *derived));
+        let expanded = Hkdf::<Sha512>::from_prk(&*prk)
+            .map(|hkdf| hkdf.expand_multi_info(&[INFO, salt, context], &mut *derived));
         let Ok(Ok(())) = expanded else { unreachable!("64 bytes are a PRK, and 76 are two blocks") };
         let (message_key, rest) = derived.split_at(32);
         let (nonce, commitment) = rest.split_at(12);

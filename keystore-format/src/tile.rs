@@ -182,9 +182,9 @@ pub fn entries(bundle: &[u8], width: u16) -> Result<Vec<&[u8]>, FormatError> {
     let mut found = Vec::with_capacity(usize::from(width.min(WIDTH)));
     for _ in 0..width {
         let at = bundle.len() - rest.len();
-        let entry = rest.split_first_chunk().and_then(|(length, after)| {
-            after.split_at_checked(usize::from(u16::from_be_bytes(*length)))
-        });
+        let entry = rest
+            .split_first_chunk()
+            .and_then(|(length, after)| after.split_at_checked(usize::from(u16::from_be_bytes(*length))));
         let (entry, after) = entry.ok_or(FormatError::new("tile entry", at, Fault::Truncated))?;
         found.push(entry);
         rest = after;

@@ -1,8 +1,6 @@
 use crate::pattern;
 use keystore_format::error::{Fault, FormatError};
-use keystore_format::stream::{
-    CHUNK, MAX_CHUNKS, Opener, PREFIX, Sealer, TAG, open, seal, sealed_length,
-};
+use keystore_format::stream::{CHUNK, MAX_CHUNKS, Opener, PREFIX, Sealer, TAG, open, seal, sealed_length};
 use proptest::prelude::*;
 
 const KEY: [u8; 32] = [1; 32];

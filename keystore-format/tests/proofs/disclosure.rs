@@ -26,8 +26,13 @@ pub(crate) fn disclosure() -> (Disclosure, VerifierKey) {
     let hashes = prove_inclusion::<FormatError>(2, size, |level, at| Ok(tree.node(level, at))).unwrap();
     let proof = LogProof { index: 2, hashes, checkpoint: note.to_text() };
     let field_salt = field_salt(&openings.salt, "path");
-    let disclosure =
-        Disclosure { field: "path".into(), value: Zeroizing::new(b"db/prod".to_vec()), field_salt, leaf, proof };
+    let disclosure = Disclosure {
+        field: "path".into(),
+        value: Zeroizing::new(b"db/prod".to_vec()),
+        field_salt,
+        leaf,
+        proof,
+    };
     (disclosure, key)
 }
 
@@ -93,7 +98,10 @@ fn malformed_files_are_named_by_line() {
     let unknown = FormatError::new("disclosure header", 0, Fault::UnknownVersion);
     assert_eq!(fault(text.replace("disclosure v1", "disclosure v2")), unknown);
     assert_eq!(fault(text.replace("field path", "value path")).field, "disclosure field");
-    assert_eq!(fault(text.replace("value ", "value !")), FormatError::new("disclosure value", 38, Fault::Invalid));
+    assert_eq!(
+        fault(text.replace("value ", "value !")),
+        FormatError::new("disclosure value", 38, Fault::Invalid)
+    );
     let short_salt = text.lines().find(|line| line.starts_with("salt")).unwrap();
     assert_eq!(fault(text.replace(short_salt, "salt AAAA")).field, "disclosure salt");
     assert_eq!(fault(text.replacen("\n\n", "\nmore\n", 1)).field, "disclosure proof");

@@ -118,10 +118,7 @@ fn swapped_fields_are_refused() {
     let actor = bytes.windows(18).position(|window| window[..2] == [8, 0x50]).unwrap();
     bytes[actor] = 9;
     bytes[actor + 18] = 8;
-    assert_eq!(
-        Leaf::decode(&bytes),
-        Err(FormatError::new("leaf key", actor + 18, Fault::NotCanonical))
-    );
+    assert_eq!(Leaf::decode(&bytes), Err(FormatError::new("leaf key", actor + 18, Fault::NotCanonical)));
 }
 
 #[test]
@@ -135,9 +132,11 @@ fn a_leaf_beyond_its_limits_is_neither_written_nor_read() {
     let mut leaf = full_leaf();
     leaf.route = "r".repeat(129);
     assert_eq!(leaf.encode(), Err(FormatError::new("leaf route", 0, Fault::TooLong)));
-    for (name, fault) in
-        [(String::new(), Fault::Invalid), ("a\nb".into(), Fault::Invalid), ("n".repeat(MAX_FIELD + 1), Fault::TooLong)]
-    {
+    for (name, fault) in [
+        (String::new(), Fault::Invalid),
+        ("a\nb".into(), Fault::Invalid),
+        ("n".repeat(MAX_FIELD + 1), Fault::TooLong),
+    ] {
         let mut leaf = full_leaf();
         leaf.commitments.insert(name, [0; 32]);
         assert_eq!(leaf.encode(), Err(FormatError::new("leaf commitments", 0, fault)));

@@ -1,4 +1,12 @@
 //! Leaves, openings, frames, tree, tiles, notes, checkpoints and disclosures: what an auditor relies on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::ok_expect,
+    reason = "a test fails by panicking; secrets have no Debug"
+)]
 mod cbor;
 mod disclosure;
 mod frame;
@@ -7,7 +15,6 @@ mod merkle;
 mod note;
 mod openings;
 mod tile;
-
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use keystore_format::ids::{EnvironmentId, MountId};
@@ -48,8 +55,7 @@ pub(crate) fn full_leaf() -> Leaf {
     leaf.commitments.insert("ip".into(), [0x52; 32]);
     leaf.commitments.insert("role".into(), [0x53; 32]);
     leaf.request_digest = Some([0xd4; 32]);
-    leaf.state =
-        Some(StateChange { generation: 42, root_before: [0xb5; 32], root_after: [0xb6; 32] });
+    leaf.state = Some(StateChange { generation: 42, root_before: [0xb5; 32], root_after: [0xb6; 32] });
     leaf.plain.insert("version".into(), Plain::Uint(3));
     leaf.plain.insert("engine".into(), Plain::Text("kv2".into()));
     leaf

@@ -43,7 +43,10 @@ fn a_note_by_another_key_or_with_another_text_is_not_believed() {
         note.verify(&VerifierKey::parse(key).unwrap(), ed25519).unwrap_err().fault
     };
     assert_eq!(refused(EXAMPLE, GO_KEY), Fault::NotAuthentic);
-    assert_eq!(refused(&EXAMPLE.replace("example message", "exemple message"), EXAMPLE_KEY), Fault::NotAuthentic);
+    assert_eq!(
+        refused(&EXAMPLE.replace("example message", "exemple message"), EXAMPLE_KEY),
+        Fault::NotAuthentic
+    );
     let renamed = VerifierKey::new("example.com/bar", *VerifierKey::parse(EXAMPLE_KEY).unwrap().public());
     let note = Note::parse(EXAMPLE.as_bytes()).unwrap();
     assert!(note.verify(&renamed.unwrap(), ed25519).is_err());
@@ -184,7 +187,10 @@ fn a_proof_file_comes_back_and_a_malformed_one_is_named_by_line() {
     let text = proof.to_text();
     assert_eq!(LogProof::parse(&text, 0), Ok(proof));
     let fault = |text: &str| LogProof::parse(text, 100).unwrap_err();
-    assert_eq!(fault("c2sp.org/tlog-proof@v2\n"), FormatError::new("proof header", 100, Fault::UnknownVersion));
+    assert_eq!(
+        fault("c2sp.org/tlog-proof@v2\n"),
+        FormatError::new("proof header", 100, Fault::UnknownVersion)
+    );
     assert_eq!(fault(&text.replace("index 12", "extra AAAA")).field, "proof index");
     assert_eq!(fault(&text.replace("index 12", "index 012")).fault, Fault::NotCanonical);
     assert_eq!(fault(&text.replace("AQEB", "AQE")), FormatError::new("proof hash", 132, Fault::Invalid));
