@@ -24,7 +24,7 @@ pub use crate::redb::{Options, RedbStore};
 pub use error::StoreError;
 pub use memory::{MemoryDisk, MemoryStore};
 pub use store::{
-    Abort, AfterCommit, AtEnd, Committed, Entry, Leadership, MAX_KEY_BYTES, MAX_WORK_BYTES, Store,
+    Abort, AfterCommit, AtEnd, Committed, Entry, Leadership, MAX_KEY_BYTES, MAX_WORK_BYTES, Snapshot, Store,
     StoreFuture, Transaction, Work,
 };
 pub use typed::{CommitError, commit, commit_urgent};

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use crate::batch::{Base, Changes, Visit, range_of};
 use crate::committer::{Committer, Engine};
 use crate::error::StoreError;
-use crate::store::{Committed, Entry, Leadership, Store, StoreFuture, Work};
+use crate::store::{Committed, Entry, Leadership, Snapshot, Store, StoreFuture, Work};
 use crate::watch::Watch;
 
 /// A store in memory, with the same committer as the one on disk.
@@ -62,6 +62,12 @@ impl Store for MemoryStore {
         self.committer.commit(work, true)
     }
 
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        let state = self.disk.read();
+        let copy = State { revision: state.revision, entries: state.entries.clone() };
+        Ok(Box::new(MemoryDisk { state: Arc::new(RwLock::new(copy)) }))
+    }
+
     fn revision(&self) -> u64 {
         self.disk.read().revision
     }
@@ -82,6 +88,12 @@ impl Store for MemoryStore {
 impl MemoryDisk {
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Snapshot for MemoryDisk {
+    fn range(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        range_of(self, prefix, after, limit)
     }
 }
 

@@ -90,6 +90,11 @@ pub trait Store: Send + Sync + 'static {
     /// As [`Store::commit`], but may use the space that is kept back for a full disk: for revocation and sealing only.
     fn commit_urgent(&self, work: Work) -> StoreFuture<'_, Committed>;
 
+    /// The last committed state, held still for reading while commits go on: what a backup is made from.
+    ///
+    /// It costs the store the space of what is replaced meanwhile; drop it when done.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+
     /// Revision of the last durable commit; 0 in a new store. It survives reopening and never goes back.
     fn revision(&self) -> u64;
 
@@ -103,6 +108,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether a commit failed in a way that ends this handle; the daemon seals when it is true.
     fn failed(&self) -> bool;
+}
+
+/// One committed state of a store.
+pub trait Snapshot: Send + Sync {
+    /// As [`Store::range`], always on the same state.
+    fn range(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, StoreError>;
 }
 
 /// What a [`Work`] sees: everything committed, then the earlier works of its batch, then its own writes.

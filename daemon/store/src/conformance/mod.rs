@@ -47,6 +47,7 @@ macro_rules! store_conformance {
                 ranges: a_transaction_reads_like_a_map;
                 ranges: pages_come_in_order_while_writes_go_on;
                 ranges: prefixes_end_where_they_should;
+                ranges: a_snapshot_stays_as_it_was_taken;
                 watching: a_watcher_gets_every_change_of_its_prefix;
                 watching: a_slow_watcher_is_told_that_it_lagged;
                 watching: a_watch_from_the_past_is_told_that_it_lagged;

@@ -163,3 +163,18 @@ pub async fn prefixes_end_where_they_should(subject: &impl Subject) {
     }
     assert_eq!(store.range(&[0xff], None, 9).await.unwrap().len(), 1);
 }
+
+/// What is written after a snapshot was taken is not in it, and what is deleted still is.
+pub async fn a_snapshot_stays_as_it_was_taken(subject: &impl Subject) {
+    let store = subject.open();
+    put(&*store, "a", "1").await;
+    put(&*store, "b", "1").await;
+    let taken = store.snapshot().unwrap();
+    put(&*store, "a", "2").await;
+    put(&*store, "c", "1").await;
+    let gone = work(|transaction| transaction.delete(b"b").map(drop));
+    assert!(matches!(store.commit(gone).await, Ok(Committed::Durable(_))));
+    let entry = |key: &str| Entry { key: key.into(), value: b"1".to_vec() };
+    assert_eq!(taken.range(b"", None, 1).unwrap(), [entry("a")]);
+    assert_eq!(taken.range(b"", Some(b"a"), 9).unwrap(), [entry("b")]);
+}

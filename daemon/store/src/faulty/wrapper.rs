@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::StoreError;
-use crate::store::{Committed, Entry, Leadership, Store, StoreFuture, Work};
+use crate::store::{Committed, Entry, Leadership, Snapshot, Store, StoreFuture, Work};
 use crate::watch::Watch;
 
 /// A call that [`Faulty`] can make err.
@@ -108,6 +108,10 @@ impl<S: Store> Store for Faulty<S> {
 
     fn commit_urgent(&self, work: Work) -> StoreFuture<'_, Committed> {
         self.commit_due(true).map_or_else(refused, |()| self.store.commit_urgent(work))
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store.snapshot()
     }
 
     fn revision(&self) -> u64 {

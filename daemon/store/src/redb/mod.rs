@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::batch::{Base, range_of};
 use crate::committer::Committer;
 use crate::error::StoreError;
-use crate::store::{Committed, Entry, Leadership, Store, StoreFuture, Work};
+use crate::store::{Committed, Entry, Leadership, Snapshot, Store, StoreFuture, Work};
 use crate::watch::Watch;
 use engine::RedbEngine;
 use folder::Folder;
@@ -93,6 +93,10 @@ impl Store for RedbStore {
         self.committer.commit(work, true)
     }
 
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(Frozen(self.reading.current())))
+    }
+
     fn revision(&self) -> u64 {
         self.reading.revision()
     }
@@ -107,5 +111,14 @@ impl Store for RedbStore {
 
     fn failed(&self) -> bool {
         self.committer.failed()
+    }
+}
+
+/// A state that readers of the newest one have left behind.
+struct Frozen(Arc<snapshot::Snapshot>);
+
+impl Snapshot for Frozen {
+    fn range(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        range_of(&*self.0, prefix, after, limit)
     }
 }
