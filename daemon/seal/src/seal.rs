@@ -1,0 +1,103 @@
+//! The seal of a closed environment, as it lies in the store: read before there is a key to check it with.
+use crate::SealError;
+use coffer_secmem::Key32;
+use keystore_format::{
+    kdf::Context,
+    seal_record::{self, SealRecord, ShamirParameters, Unverified, Wrap, WrapState, WrapType},
+};
+
+/// The copies of a seal record, of which one is enough.
+pub struct Seal {
+    context: Context,
+    copies: Vec<Vec<u8>>,
+}
+
+/// What a seal says of itself; claimed, not proved, while the environment is closed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SealStatus {
+    /// Counts changes of the seal.
+    pub generation: u64,
+    /// The kinds of wrap in force. Any one opens the environment.
+    pub wraps: Vec<WrapType>,
+    /// Shares handed out, and how many are needed; `None` where it isn't sealed by shares.
+    pub shares: Option<(u8, u8)>,
+}
+
+impl Seal {
+    /// Takes the copies found in the store, the newer first, for the environment that was looked for.
+    ///
+    /// # Errors
+    /// [`SealError::NoRecord`] where none can be read, or none is of that place.
+    pub fn found(context: Context, mut copies: Vec<Vec<u8>>) -> Result<Self, SealError> {
+        copies.retain(|copy| Unverified::decode(copy).is_ok_and(|record| record.claimed().ctx == context));
+        if copies.is_empty() { Err(SealError::NoRecord) } else { Ok(Self { context, copies }) }
+    }
+
+    /// The store and environment.
+    #[must_use]
+    pub const fn context(&self) -> Context {
+        self.context
+    }
+
+    /// What the newer copy says.
+    #[must_use]
+    pub fn status(&self) -> SealStatus {
+        let newest = self.copies().next();
+        let (generation, wraps, shares) = newest.map_or((0, Vec::new(), None), |copy| {
+            let record = copy.claimed();
+            let shares =
+                shamir_wraps(record).next().map(|(_, parameters)| (parameters.shares, parameters.threshold));
+            (record.generation, current(record).map(|wrap| wrap.wrap_type).collect(), shares)
+        });
+        SealStatus { generation, wraps, shares }
+    }
+
+    /// Opens the wrap of a child by the KEK that its open parent derives for it.
+    ///
+    /// # Errors
+    /// [`SealError::NoWrap`] where the environment has seals of its own only; [`SealError::NotAuthentic`].
+    pub fn open_inherited(&self, child_kek: &Key32) -> Result<Key32, SealError> {
+        self.open(child_kek, |wrap| wrap.wrap_type == WrapType::Inherit)
+    }
+
+    /// Opens the first wrap that `fits` and that `kek` opens, in a record that is authentic under what it held.
+    pub(crate) fn open(&self, kek: &Key32, fits: impl Fn(&Wrap) -> bool) -> Result<Key32, SealError> {
+        let mut failed = SealError::NoWrap;
+        for bytes in &self.copies {
+            let Ok(copy) = Unverified::decode(bytes) else { continue };
+            for wrap in current(copy.claimed()).filter(|wrap| fits(wrap)) {
+                failed = SealError::NotAuthentic;
+                let root_key = unwrap(copy.claimed(), wrap, kek);
+                if let Some(root_key) = root_key.filter(|root_key| is_authentic(bytes, root_key)) {
+                    return Ok(root_key);
+                }
+            }
+        }
+        Err(failed)
+    }
+
+    pub(crate) fn copies(&self) -> impl Iterator<Item = Unverified<'_>> {
+        self.copies.iter().filter_map(|copy| Unverified::decode(copy).ok())
+    }
+}
+
+fn unwrap(record: &SealRecord, wrap: &Wrap, kek: &Key32) -> Option<Key32> {
+    seal_record::unwrap_root(kek.expose(), &record.ctx, wrap.id, &record.root_id, &wrap.blob)
+        .ok()
+        .map(|mut root_key| Key32::from_bytes(&mut root_key))
+}
+
+/// Whether the whole record was written under this root key.
+fn is_authentic(copy: &[u8], root_key: &Key32) -> bool {
+    Unverified::decode(copy).and_then(|copy| copy.verify(root_key.expose())).is_ok()
+}
+
+fn current(record: &SealRecord) -> impl Iterator<Item = &Wrap> {
+    record.wraps.iter().filter(|wrap| wrap.state == WrapState::Current)
+}
+
+/// The wraps by shares that are in force.
+pub(crate) fn shamir_wraps(record: &SealRecord) -> impl Iterator<Item = (&Wrap, ShamirParameters)> {
+    let by_shares = current(record).filter(|wrap| wrap.wrap_type == WrapType::Shamir);
+    by_shares.filter_map(|wrap| Some((wrap, ShamirParameters::decode(&wrap.parameters).ok()?)))
+}
