@@ -4,7 +4,7 @@ use crate::{
     batch::Batch,
     head::{self, Pending},
     keys::{Keys, NotOpened},
-    view::{Plain, View},
+    view::{Memory, Plain, View},
 };
 use coffer_secmem::Key32;
 use coffer_store::{CommitError, Store, StoreError, Transaction};
@@ -51,6 +51,8 @@ pub struct Barrier {
     pub(crate) pending: Mutex<Vec<Weak<Pending>>>,
     /// The audit tree as last told.
     pub(crate) audit: Mutex<Audit>,
+    /// What the rooms above remember of this environment's mounts; see [`View::memory`].
+    pub(crate) memory: Memory,
 }
 
 /// The audit tree that the head promises.
@@ -90,6 +92,7 @@ impl Barrier {
             audit: Mutex::new(Audit { size: head.audit_size, root: head.audit_root }),
             head: Mutex::new(head),
             pending: Mutex::default(),
+            memory: Memory::default(),
         })
     }
 
@@ -161,6 +164,7 @@ impl Barrier {
     /// this moment, not for more; every later use fails with [`BarrierError::Sealed`].
     pub fn close(&self) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.memory.forget();
     }
 
     /// Where the store keeps the token of this digest: `HMAC(token key, digest)`.

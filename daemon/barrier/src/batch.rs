@@ -9,6 +9,9 @@ use coffer_types::{CanonicalPath, EntropyError, Kind, MountId, Timestamp};
 use keystore_format::{name, tables};
 use std::sync::Arc;
 
+/// Versions stay below this, so that in a directory a name's versions sort before what lies below the name.
+const MAX_VERSION: u64 = 1 << 48;
+
 /// One environment's part of an open transaction. Made by the barrier, for the one work that runs in it.
 pub struct Batch<'t> {
     pub(crate) barrier: &'t Barrier,
@@ -144,6 +147,9 @@ impl Tx<'_, '_> {
         version: Option<u64>,
         plaintext: &[u8],
     ) -> Result<u64, BarrierError> {
+        if version.is_some_and(|version| version >= MAX_VERSION) {
+            return Err(BarrierError::TooLarge);
+        }
         let key = self.store_key(kind, path, version)?;
         let pending = self.batch.pending();
         let (sealed, revision) = self.batch.barrier.seal(kind, &key, plaintext)?;

@@ -59,7 +59,7 @@ impl Barrier {
         lock(&self.pending).push(Arc::downgrade(&pending));
         let (barrier, promised) = (self.me.upgrade(), Arc::clone(&pending));
         transaction.at_end(
-            self.environment().0,
+            self.end_id(),
             Box::new(move |transaction| match barrier {
                 Some(barrier) => barrier.write_head(transaction, promised).map_err(as_store_error),
                 None => Err(NOT_SEALED),
@@ -73,6 +73,13 @@ impl Barrier {
         let mut alive = lock(&self.pending);
         alive.retain(|pending| pending.strong_count() > 0);
         alive.last().and_then(Weak::upgrade)
+    }
+
+    /// Names this environment's end of a batch: its id, changed so that no other room's end has the same name.
+    fn end_id(&self) -> [u8; 16] {
+        let mut id = self.environment().0;
+        id.iter_mut().zip(b"the barrier head").for_each(|(byte, mask)| *byte ^= mask);
+        id
     }
 
     fn write_head(

@@ -15,9 +15,6 @@ use keystore_format::{
 use std::sync::{PoisonError, RwLock};
 use zeroize::Zeroizing;
 
-/// Versions stay below this, so that in a directory a name's versions sort before what lies below the name.
-pub(crate) const MAX_VERSION: u64 = 1 << 48;
-
 /// Derived record keys that are kept at most; there are fewer kinds than this in one epoch.
 const MAX_DERIVED: usize = 96;
 
@@ -108,9 +105,6 @@ impl Keys {
         path: &CanonicalPath,
         version: Option<u64>,
     ) -> Result<Vec<u8>, BarrierError> {
-        if version.is_some_and(|version| version >= MAX_VERSION) {
-            return Err(BarrierError::TooLarge);
-        }
         let path = self.seal_path(mount, path)?;
         Ok(name::store_key(tables::RECORDS, self.environment(), mount, kind as u16, &path, version))
     }

@@ -20,6 +20,7 @@ mod open;
 mod outbox;
 mod progress;
 mod reencrypt;
+mod snapshot;
 mod view;
 
 pub use barrier::{Barrier, EpochStatus, Place, ROTATE_AFTER_ENCRYPTIONS};
@@ -27,6 +28,7 @@ pub use batch::{Batch, Tx};
 pub use create::Created;
 pub use error::BarrierError;
 pub use keystore_format::kdf::Context;
-pub use meta::{erase_environment, put_store_id, read_seal_record, read_store_id};
+pub use meta::{erase_environment, put_store_id, read_seal_record, read_store_id, store_id_key};
 pub use reencrypt::Progress;
+pub use snapshot::read_snapshot;
 pub use view::{Listed, Plain, View};

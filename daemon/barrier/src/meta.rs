@@ -114,7 +114,9 @@ impl Batch<'_> {
     }
 }
 
-fn store_id_key() -> Vec<u8> {
+/// Where the store's id lies.
+#[must_use]
+pub fn store_id_key() -> Vec<u8> {
     tables::meta_key(EnvironmentId::default(), MetaItem::StoreId, Slot::A)
 }
 

@@ -1,6 +1,7 @@
 //! Reading: one mount's records, opened.
 use crate::{
     Barrier, BarrierError,
+    barrier::lock,
     listing::{Child, SkipScan},
 };
 use coffer_types::{CanonicalPath, Kind, MountId};
@@ -8,7 +9,11 @@ use keystore_format::{
     name::{self, SealedPath},
     tables,
 };
-use std::sync::Arc;
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 use zeroize::Zeroizing;
 
 /// A record's plaintext and the revision it was sealed at.
@@ -30,6 +35,16 @@ pub struct Listed {
     pub is_directory: bool,
 }
 
+/// What rooms above remember of the mounts of one open environment, by mount and type. Never outlives its keys.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<HashMap<(MountId, TypeId), Arc<dyn Any + Send + Sync>>>);
+
+impl Memory {
+    pub(crate) fn forget(&self) {
+        lock(&self.0).clear();
+    }
+}
+
 /// One mount of an open environment, to read from.
 #[derive(Clone)]
 pub struct View {
@@ -46,6 +61,22 @@ impl View {
     #[must_use]
     pub fn mount(&self) -> MountId {
         self.mount
+    }
+
+    /// What the engine of this mount remembers while the environment is open: empty when first asked for, forgotten
+    /// when the environment closes. Secrets in it belong into secret memory all the same.
+    ///
+    /// # Errors
+    /// [`BarrierError::Sealed`].
+    pub fn memory<T: Any + Default + Send + Sync>(&self) -> Result<Arc<T>, BarrierError> {
+        let mut all = lock(&self.barrier.memory.0);
+        // Asked under the lock: whatever is put in after the keys are gone would never be forgotten.
+        if !self.barrier.is_open() {
+            return Err(BarrierError::Sealed);
+        }
+        let mine = Arc::clone(all.entry((self.mount, TypeId::of::<T>())).or_insert_with(|| Arc::new(T::default())));
+        drop(all);
+        mine.downcast().map_err(|_| BarrierError::Sealed)
     }
 
     /// The record at `path` (and `version`, for kinds that have versions).

@@ -142,6 +142,7 @@ async fn what_is_too_large_is_refused_and_nothing_is_written() {
     let refused = change(&prod, |batch| batch.mount(KV).put(KIND, &path("a"), Some(1 << 48), b"")).await;
     assert!(matches!(refused, Err(BarrierError::TooLarge)));
     assert_eq!(dump(&store).await, before);
+    assert!(prod.view(KV).get(KIND, &path("a"), Some(u64::MAX)).await.unwrap().is_none());
 }
 
 #[tokio::test]

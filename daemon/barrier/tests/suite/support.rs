@@ -2,7 +2,8 @@
 use coffer_barrier::{Barrier, BarrierError, Batch, Context, Place, View};
 use coffer_secmem::Key32;
 use coffer_store::{
-    Committed, Entry, Leadership, MemoryDisk, MemoryStore, Store, StoreFuture, Transaction, Watch, Work,
+    Committed, Entry, Leadership, MemoryDisk, MemoryStore, Snapshot, Store, StoreError, StoreFuture,
+    Transaction, Watch, Work,
 };
 use coffer_types::{
     CanonicalPath, Clock, Entropy, EntropyError, EnvironmentId, Kind, MountId, StoreId, Timestamp, WrapId,
@@ -129,7 +130,7 @@ impl Meddled {
         *self.next.lock().unwrap() = Some(Box::pin(meddling));
     }
 
-    async fn meddled<T>(&self, read: StoreFuture<'_, T>) -> Result<T, coffer_store::StoreError> {
+    async fn meddled<T>(&self, read: StoreFuture<'_, T>) -> Result<T, StoreError> {
         let answer = read.await;
         let meddling = self.next.lock().unwrap().take();
         if let Some(meddling) = meddling {
@@ -168,6 +169,10 @@ impl Store for Meddled {
 
     fn watch(&self, prefix: &[u8], from: u64) -> Watch {
         self.store.watch(prefix, from)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store.snapshot()
     }
 
     fn leader(&self) -> Leadership {
