@@ -74,7 +74,8 @@ impl View {
         if !self.barrier.is_open() {
             return Err(BarrierError::Sealed);
         }
-        let mine = Arc::clone(all.entry((self.mount, TypeId::of::<T>())).or_insert_with(|| Arc::new(T::default())));
+        let mine =
+            Arc::clone(all.entry((self.mount, TypeId::of::<T>())).or_insert_with(|| Arc::new(T::default())));
         drop(all);
         mine.downcast().map_err(|_| BarrierError::Sealed)
     }

@@ -12,4 +12,5 @@ mod epochs;
 mod listing;
 mod opening;
 mod records;
+mod sealing;
 mod support;
