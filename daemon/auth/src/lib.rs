@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod caller;
+pub mod cert;
 pub mod token;
 
 pub use caller::{Anonymous, Caller, TokenRef};
