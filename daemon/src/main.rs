@@ -1,2 +1,86 @@
-//! The daemon.
-fn main() {}
+//! `cofferd`: the daemon's command line.
+//!
+//! Composition happens in [`serve`]: a function after which nothing holds everything.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod config;
+mod dev;
+mod jobs;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What is freed is cleared: copies that a request left on the heap do not outlive it.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
+/// Coffer keeps secrets and keys, and proves what was done with them.
+#[derive(Parser)]
+#[command(name = "cofferd", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve by a configuration file. Starts sealed.
+    Serve {
+        /// The configuration; `daemon/cofferd.example.toml` explains every key.
+        #[arg(long, short, default_value = "/etc/coffer/cofferd.toml", env = "COFFERD_CONFIG")]
+        config: PathBuf,
+    },
+    /// Say whether a configuration can be used, and what would be right where it can't.
+    CheckConfig {
+        /// The configuration.
+        config: PathBuf,
+    },
+    /// Make everything in one folder, do the main job once, and stay up for trying it out. Not for production.
+    Dev {
+        /// End after the main job: exit status 0 where every step succeeded.
+        #[arg(long)]
+        once: bool,
+        /// The folder; made new. Without it: a temporary one.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// Where to listen; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:8200")]
+        listen: std::net::SocketAddr,
+    },
+}
+
+fn main() -> ExitCode {
+    let hardening = coffer_secmem::harden();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("the runtime does not start: {error}")),
+    };
+    let done = match Arguments::parse().command {
+        Command::CheckConfig { config } => {
+            config::Config::read(&config).map(|_| say("the configuration can be used"))
+        }
+        Command::Serve { config } => {
+            config::Config::read(&config).and_then(|config| runtime.block_on(serve::run(config, &hardening)))
+        }
+        Command::Dev { once, dir, listen } => runtime.block_on(dev::run(once, dir, listen, &hardening)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => failed(&sentence),
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "this is what the command is asked to say")]
+fn say(sentence: &str) {
+    println!("{sentence}");
+}
+
+#[allow(clippy::print_stderr, reason = "the last word of a command that failed")]
+fn failed(sentence: &str) -> ExitCode {
+    eprintln!("cofferd: {sentence}");
+    ExitCode::FAILURE
+}

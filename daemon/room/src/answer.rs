@@ -1,5 +1,6 @@
 //! An answer, before it has a shape on the wire.
 use coffer_wire::Object;
+use tokio::sync::mpsc::Receiver;
 use zeroize::Zeroizing;
 
 /// What is answered. The gateway gives it the API's envelope.
@@ -30,6 +31,17 @@ pub enum Body {
     Bare(Zeroizing<Vec<u8>>),
     /// Bytes with a content type.
     Bytes(&'static str, Zeroizing<Vec<u8>>),
+    /// Bytes that are made while they are sent: a backup. Where the channel ends without the last piece, or gives an
+    /// error, the connection is broken off, so that nobody takes a part for the whole.
+    Pieces(Receiver<Piece>),
+}
+
+/// One piece of a body that is made while it is sent.
+pub enum Piece {
+    /// More follows.
+    Bytes(Vec<u8>),
+    /// All was sent.
+    End,
 }
 
 impl Answer {
@@ -83,6 +95,12 @@ impl Answer {
     #[must_use]
     pub fn bytes(content_type: &'static str, bytes: Zeroizing<Vec<u8>>) -> Self {
         Self::new(Body::Bytes(content_type, bytes))
+    }
+
+    /// Bytes that are made while they are sent.
+    #[must_use]
+    pub fn pieces(pieces: Receiver<Piece>) -> Self {
+        Self::new(Body::Pieces(pieces))
     }
 
     /// With a warning.

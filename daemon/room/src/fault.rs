@@ -74,14 +74,16 @@ impl From<BarrierError> for Fault {
     fn from(error: BarrierError) -> Self {
         match error {
             BarrierError::Store(error) => error.into(),
-            BarrierError::Damaged(_) => Self::Internal("a record was altered on disk; `coffer audit verify` and the log name it"),
+            BarrierError::Damaged(_) => {
+                Self::Internal("a record was altered on disk; `coffer audit verify` and the log name it")
+            }
             BarrierError::Entropy => EntropyError.into(),
             BarrierError::Path(error) => error.into(),
             BarrierError::TooLarge => Self::TooLarge("the value is larger than a record may be"),
             BarrierError::Sealed => Self::Sealed,
-            BarrierError::Absent | BarrierError::Stale(_) | BarrierError::BadSealRecord => {
-                Self::Internal("the environment's keys in the store are not as they should be; the log says more")
-            }
+            BarrierError::Absent | BarrierError::Stale(_) | BarrierError::BadSealRecord => Self::Internal(
+                "the environment's keys in the store are not as they should be; the log says more",
+            ),
         }
     }
 }
@@ -93,7 +95,9 @@ impl From<ScanError> for Fault {
             ScanError::TooMany => "the JSON has too many values".into(),
             ScanError::Malformed { offset } => Cow::Owned(format!("the body is not JSON at byte {offset}")),
             ScanError::NotAnObject => "the body must be a JSON object".into(),
-            ScanError::DuplicateName => Cow::Borrowed("a name stands twice in the same object or in the query"),
+            ScanError::DuplicateName => {
+                Cow::Borrowed("a name stands twice in the same object or in the query")
+            }
         })
     }
 }

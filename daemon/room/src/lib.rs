@@ -10,7 +10,7 @@ mod fault;
 mod outcome;
 mod request;
 
-pub use answer::{Answer, Body};
+pub use answer::{Answer, Body, Piece};
 pub use fault::Fault;
 pub use outcome::{Change, Outcome};
 pub use request::{Request, Room};

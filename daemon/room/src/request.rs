@@ -32,7 +32,10 @@ pub struct Request {
 
 impl Room {
     /// A change of this mount's records. `make` runs inside the committer and may run again on other stores.
-    pub fn change(&self, mut make: impl FnMut(&mut Tx<'_, '_>) -> Result<crate::Answer, Fault> + Send + 'static) -> Outcome {
+    pub fn change(
+        &self,
+        mut make: impl FnMut(&mut Tx<'_, '_>) -> Result<crate::Answer, Fault> + Send + 'static,
+    ) -> Outcome {
         let mount = self.mount;
         Outcome::Change(Change::new(move |batch| make(&mut batch.mount(mount))))
     }

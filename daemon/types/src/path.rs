@@ -109,7 +109,9 @@ impl CanonicalPath {
         let folded: Vec<String> = self
             .segments()
             .enumerate()
-            .map(|(at, segment)| if at + count >= total { segment.to_lowercase() } else { segment.to_owned() })
+            .map(
+                |(at, segment)| if at + count >= total { segment.to_lowercase() } else { segment.to_owned() },
+            )
             .collect();
         Self(folded.join("/").into())
     }
@@ -213,7 +215,8 @@ fn percent_decode(raw: &str) -> Result<String, PathError> {
             out.push(byte);
             continue;
         }
-        let mut digit = || char::from(bytes.next().unwrap_or(b'!')).to_digit(16).ok_or(PathError::BadEncoding);
+        let mut digit =
+            || char::from(bytes.next().unwrap_or(b'!')).to_digit(16).ok_or(PathError::BadEncoding);
         let (high, low) = (digit()?, digit()?);
         out.push((high * 16 + low) as u8);
     }

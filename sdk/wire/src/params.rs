@@ -88,6 +88,17 @@ impl Params {
         Ok(())
     }
 
+    /// Gives a member this number, whatever it was: for a limit that somebody else has set.
+    pub fn set_number(&mut self, name: &str, value: u64) {
+        let start = self.text.len();
+        push(&mut self.text, value.to_string().as_bytes());
+        let value = start..self.text.len();
+        match self.members.iter_mut().find(|member| &*member.name == name) {
+            Some(member) => member.value = value,
+            None => self.members.push(Member { name: name.into(), value }),
+        }
+    }
+
     /// The whole body as JSON text, as it came (`{}` where there was none).
     #[must_use]
     pub fn body(&self) -> &[u8] {

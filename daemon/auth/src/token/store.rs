@@ -85,6 +85,28 @@ impl TokenStore {
         Ok(self.caller(index, record))
     }
 
+    /// The policies of a live token of this environment.
+    ///
+    /// # Errors
+    /// What the barrier gives.
+    pub async fn policies_of_token(&self, token: &str, now: Timestamp) -> Result<Option<Arc<[String]>>, BarrierError> {
+        let Some(index) = self.index_of(token)? else { return Ok(None) };
+        Ok(self.live(&index, now).await?.map(|record| record.policies.into()))
+    }
+
+    /// The policies of the live token of `accessor`.
+    ///
+    /// # Errors
+    /// What the barrier gives.
+    pub async fn policies_of_accessor(
+        &self,
+        accessor: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<[String]>>, BarrierError> {
+        let Some(index) = self.by_accessor(accessor).await? else { return Ok(None) };
+        Ok(self.live(&index, now).await?.map(|record| record.policies.into()))
+    }
+
     /// Where the record of `token` would lie; `None` for a text that is no token of ours.
     ///
     /// # Errors

@@ -1,0 +1,212 @@
+//! Creating, changing and deleting child environments.
+//!
+//! A child is made in one commit: its keys, its seal record (its root key wrapped under the parent's child KEK), its first
+//! records and its entry in the parent. It is deleted in one commit too: tombstone and wrap go together; what is left of
+//! its records can't be opened any more and is erased in batches, again after a kill.
+use crate::environment::Environment;
+use crate::open;
+use crate::records::{BackupRecord, ChildRecord, ChildState, id16};
+use crate::registry::{Registry, Unsettled};
+use crate::sys::describe_child;
+use coffer_barrier::{Barrier, Context, erase_environment};
+use coffer_room::{Answer, Change, Fault, Outcome};
+use coffer_seal::Inherited;
+use coffer_types::{CanonicalPath, EnvironmentId, EnvironmentPath, Kind, MountId, Timestamp, random};
+use coffer_wire::Object;
+use std::sync::Arc;
+
+/// Items erased in one transaction.
+const ERASE_AT_ONCE: usize = 2000;
+
+pub(crate) async fn create(
+    registry: &Arc<Registry>,
+    parent: &Arc<Environment>,
+    name: &str,
+    metadata: Vec<(String, String)>,
+) -> Result<Outcome, Fault> {
+    let path = child_path(parent, name)?;
+    if let Some(child) = parent.children().get(name).filter(|child| child.state == ChildState::Active) {
+        // As the API has it: creating what is there says what is there.
+        return Ok(Outcome::Answer(Answer::data(describe_child(parent, name, child)?)));
+    }
+    if parent.mounts().collides(name)
+        || parent
+            .mounts()
+            .of_class(crate::Class::Secret)
+            .any(|mount| mount.record.path.split('/').next() == Some(name))
+    {
+        return Err(Fault::bad("path is already in use by a mount of that name"));
+    }
+    let id = EnvironmentId(random(parent.entropy())?);
+    let context = Context { store: parent.barrier().context().store, environment: id };
+    let kek = parent.barrier().child_kek(id)?;
+    let made = Inherited::new(context, &kek, &*registry.entropy).map_err(open::no_entropy)?;
+    let created = Barrier::create(registry.place(context), made.root_key, Vec::new())?;
+    let child = ChildRecord {
+        id: id.to_string(),
+        state: ChildState::Active,
+        created: registry.clock.now().0,
+        custom_metadata: metadata.into_iter().collect(),
+    };
+    let (registry, parent, name) = (Arc::clone(registry), Arc::clone(parent), CanonicalPath::parse(name)?);
+    let seal = made.seal;
+    Ok(Outcome::Change(Change::new(move |batch| {
+        if let Some(stored) = stored(batch, &name)?.filter(|stored| stored.state == ChildState::Active) {
+            return Ok(Answer::data(describe_child(&parent, name.as_str(), &stored)?));
+        }
+        created.write(batch.transaction(), &seal)?;
+        open::furnish(&mut batch.within(&created.barrier), &*registry.entropy)?;
+        parent.write_child(batch, &name, &child)?;
+        let (registry, path, barrier) = (Arc::clone(&registry), path.clone(), Arc::clone(&created.barrier));
+        batch.after(Box::new(move || registry.ask(Unsettled::Open(path, barrier))));
+        let described = describe_child(&parent, name.as_str(), &child)?;
+        Ok(Answer::data(described).commit("environment", id.as_bytes()))
+    })))
+}
+
+pub(crate) fn patch(
+    parent: &Arc<Environment>,
+    name: &str,
+    metadata: Vec<(String, String)>,
+) -> Result<Outcome, Fault> {
+    let (parent, name) = (Arc::clone(parent), CanonicalPath::parse(name)?);
+    Ok(Outcome::Change(Change::new(move |batch| {
+        let mut child =
+            stored(batch, &name)?.filter(|child| child.state == ChildState::Active).ok_or(Fault::NotFound)?;
+        child.custom_metadata.extend(metadata.iter().cloned());
+        parent.write_child(batch, &name, &child)?;
+        Ok(Answer::data(describe_child(&parent, name.as_str(), &child)?))
+    })))
+}
+
+pub(crate) async fn delete(
+    registry: &Arc<Registry>,
+    parent: &Arc<Environment>,
+    name: &str,
+) -> Result<Outcome, Fault> {
+    let path = child_path(parent, name)?;
+    let known = parent.children().get(name).cloned().filter(|child| child.state == ChildState::Active);
+    let Some(known) = known else { return Ok(Outcome::Answer(Answer::empty())) };
+    if registry
+        .open()
+        .is_some_and(|open| open.all().any(|other| other.path != path && path.contains(&other.path)))
+    {
+        return Err(Fault::bad("the environment has environments below it: delete those first"));
+    }
+    let last_checkpoint = match registry.open().and_then(|open| open.at(&path).cloned()) {
+        Some(environment) => environment.book().checkpoint().await.ok().flatten().unwrap_or_default(),
+        None => String::new(),
+    };
+    let recoverable_until = backups_until(parent_root(registry)?.as_ref()).await?;
+    let id = id16(&known.id)
+        .map(EnvironmentId)
+        .ok_or(Fault::Internal("the environment's record was altered on disk"))?;
+    let (registry, parent, name) = (Arc::clone(registry), Arc::clone(parent), CanonicalPath::parse(name)?);
+    Ok(Outcome::Change(Change::new(move |batch| {
+        let Some(mut child) = stored(batch, &name)?.filter(|child| child.state == ChildState::Active) else {
+            return Ok(Answer::empty());
+        };
+        child.state = ChildState::Deleting {
+            at: batch.now().0,
+            recoverable_until,
+            last_checkpoint: last_checkpoint.clone(),
+        };
+        parent.write_child(batch, &name, &child)?;
+        // The keys lie first: with this commit the wrap and the keyring are gone.
+        erase_environment(batch.transaction(), id, ERASE_AT_ONCE)?;
+        let (registry, path) = (Arc::clone(&registry), path.clone());
+        batch.after(Box::new(move || {
+            let gone = registry.remove(&path);
+            registry.ask(Unsettled::Close(gone));
+            registry.wake_jobs();
+        }));
+        Ok(Answer::data(Object::new().string("status", "in-progress")).commit("environment", id.as_bytes()))
+    })))
+}
+
+/// Erases what deleted environments left, and tells when that is done. Looks at the state and does the same each time; may
+/// be killed anywhere. Returns whether anything was erased completely, so that the store is worth compacting.
+pub(crate) async fn finish_deletions(parent: &Arc<Environment>) -> Result<bool, Fault> {
+    let mut finished = false;
+    for (name, child) in parent.children().iter() {
+        let ChildState::Deleting { at, recoverable_until, last_checkpoint } = &child.state else { continue };
+        let id = id16(&child.id)
+            .map(EnvironmentId)
+            .ok_or(Fault::Internal("the environment's record was altered on disk"))?;
+        let done = ChildState::Deleted {
+            at: *at,
+            recoverable_until: *recoverable_until,
+            last_checkpoint: last_checkpoint.clone(),
+        };
+        let name = CanonicalPath::parse(name)?;
+        loop {
+            let (parent_for_commit, name, child, done) =
+                (Arc::clone(parent), name.clone(), child.clone(), done.clone());
+            let erased = parent
+                .barrier()
+                .commit(move |batch| -> Result<usize, Fault> {
+                    let erased = erase_environment(batch.transaction(), id, ERASE_AT_ONCE)?;
+                    if erased < ERASE_AT_ONCE {
+                        let child = ChildRecord { state: done.clone(), ..child.clone() };
+                        parent_for_commit.write_child(batch, &name, &child)?;
+                    }
+                    Ok(erased)
+                })
+                .await?;
+            if erased < ERASE_AT_ONCE {
+                finished = true;
+                break;
+            }
+        }
+    }
+    Ok(finished)
+}
+
+/// Until when some backup may hold the wraps of today; now, where none is registered.
+async fn backups_until(root: &Environment) -> Result<u64, Fault> {
+    let mut until = root.clock().now().0;
+    let own = root.view(MountId::default());
+    for listed in own.list(Kind::Backup, &CanonicalPath::default()).await? {
+        let Some(record) = own.get(Kind::Backup, &CanonicalPath::parse(&listed.name)?, None).await? else {
+            continue;
+        };
+        let backup: BackupRecord = serde_json::from_slice(&record.bytes)
+            .map_err(|_| Fault::Internal("a backup's record was altered on disk"))?;
+        until = until.max(backup.expires);
+    }
+    Ok(until)
+}
+
+fn parent_root(registry: &Registry) -> Result<Arc<Environment>, Fault> {
+    registry.open().and_then(|open| open.at(&EnvironmentPath::root()).cloned()).ok_or(Fault::Sealed)
+}
+
+fn child_path(parent: &Environment, name: &str) -> Result<EnvironmentPath, Fault> {
+    if name.contains('/') {
+        return Err(Fault::bad(
+            "an environment is made and deleted in the one above it: give that as the namespace",
+        ));
+    }
+    Ok(parent.path.child(name)?)
+}
+
+fn stored(batch: &mut coffer_barrier::Batch<'_>, name: &CanonicalPath) -> Result<Option<ChildRecord>, Fault> {
+    match batch.mount(MountId::default()).get(Kind::Environment, name, None)? {
+        Some(record) => serde_json::from_slice(&record.bytes)
+            .map(Some)
+            .map_err(|_| Fault::Internal("the environment's record was altered on disk")),
+        None => Ok(None),
+    }
+}
+
+/// The state of a child that is gone, in the words of the API.
+pub(crate) fn state_text(state: &ChildState, now: Timestamp) -> String {
+    match state {
+        ChildState::Active => "active".to_owned(),
+        ChildState::Deleting { .. } => "deleting".to_owned(),
+        ChildState::Deleted { recoverable_until, .. } if now.0 < *recoverable_until => {
+            format!("deleted, recoverable until {}", Timestamp(*recoverable_until).rfc3339())
+        }
+        ChildState::Deleted { .. } => "destroyed".to_owned(),
+    }
+}

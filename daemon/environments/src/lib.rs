@@ -1,0 +1,30 @@
+//! Environments: what is open, what hangs where, and who may be asked.
+//!
+//! An [`Environment`] exists only while it is open: its keys, mounts, policies, tokens and audit book are made
+//! together when its root key is there, and go together when it is sealed. The [`Registry`] knows which are open and
+//! turns a path into one of them.
+#![forbid(unsafe_code)]
+
+mod address;
+mod children;
+mod environment;
+mod identity;
+mod mounts;
+mod node;
+mod open;
+mod policies;
+mod records;
+mod registry;
+mod snapshot;
+mod sys;
+mod work;
+
+pub use address::{Addressed, Handler};
+pub use environment::Environment;
+pub use identity::{Credentials, Identified};
+pub use mounts::{Class, Mount, MountKind, MountTable};
+pub use node::{InitAnswer, NodeFault, SealStatus, UnsealAnswer};
+pub use records::MountRecord;
+pub use registry::{Registry, Settings, State};
+pub use snapshot::Upload;
+pub use sys::{Route as SysRoute, routes};

@@ -1,0 +1,326 @@
+//! The node as a whole: uninitialised, sealed or open, and the ceremonies between.
+use crate::open;
+use crate::registry::{Registry, Settings, State};
+use coffer_audit::{Journal, NodeEvent, NodeField, NodeLog, Unrecorded};
+use coffer_auth::token::{Issued, TokenStore};
+use coffer_barrier::{Barrier, BarrierError, Context, Place, put_store_id, read_seal_record, read_store_id};
+use coffer_room::Fault;
+use coffer_seal::{Initialised, Offered, Seal, Threshold, UnsealProgress};
+use coffer_store::{CommitError, Store};
+use coffer_types::{Clock, Entropy, EnvironmentId, EnvironmentPath, MountId, StoreId, random};
+use coffer_wire::FieldError;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// What `sys/seal-status` says.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct SealStatus {
+    /// Whether there is anything to unseal.
+    pub is_initialized: bool,
+    /// Whether the root key is not in memory.
+    pub is_sealed: bool,
+    /// Shares that open it.
+    pub threshold: u8,
+    /// Shares that there are.
+    pub shares: u8,
+    /// Shares given so far.
+    pub progress: u8,
+    /// The unseal attempt's nonce.
+    pub nonce: String,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// The store's id, in the form of a UUID.
+    pub cluster_id: String,
+}
+
+/// What initialising gives, once and never again.
+pub struct InitAnswer {
+    /// The shares, as Bech32m.
+    pub shares_text: Vec<Zeroizing<String>>,
+    /// The shares in hexadecimal.
+    pub shares_hex: Vec<Zeroizing<String>>,
+    /// The shares in base64.
+    pub shares_base64: Vec<Zeroizing<String>>,
+    /// The first token.
+    pub root_token: Zeroizing<String>,
+}
+
+/// How an unseal call ended, where it did not fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnsealAnswer {
+    /// More shares are needed.
+    Progress,
+    /// Open.
+    Open,
+}
+
+/// Why a ceremony failed: always with a sentence.
+pub struct NodeFault(Fault);
+
+/// Where the node stands between ceremonies.
+pub(crate) enum Gate {
+    Uninitialized,
+    Sealed(Box<Waiting>),
+    Open,
+}
+
+/// A sealed store, and the shares given so far.
+pub(crate) struct Waiting {
+    pub(crate) context: Context,
+    pub(crate) seal: Seal,
+    pub(crate) shares: UnsealProgress,
+    /// Where the root key opens a snapshot that is to be restored, rather than the store.
+    pub(crate) is_restore: bool,
+}
+
+impl Registry {
+    /// The registry of a store, sealed or uninitialised.
+    ///
+    /// # Errors
+    /// Where the store or its seal record can't be read.
+    pub async fn start(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        journal: Arc<Journal>,
+        node: NodeLog,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>, BarrierError> {
+        let mut status = SealStatus {
+            is_sealed: true,
+            cluster_name: settings.cluster_name.clone(),
+            ..SealStatus::default()
+        };
+        let gate = match read_store_id(&*store).await? {
+            None => Gate::Uninitialized,
+            Some(id) => Gate::Sealed(Box::new(waiting(&*store, id, &mut status).await?)),
+        };
+        Ok(Self::assemble(settings, store, journal, node, clock, entropy, gate, status))
+    }
+
+    /// What `sys/seal-status` says now.
+    #[must_use]
+    pub fn seal_status(&self) -> Arc<SealStatus> {
+        self.status.load_full()
+    }
+
+    /// Makes store, root environment, shares and root token. The node stays sealed.
+    ///
+    /// # Errors
+    /// Where it is initialised already, or the numbers can't be.
+    pub async fn init(
+        self: &Arc<Self>,
+        shares: Option<u64>,
+        threshold: Option<u64>,
+    ) -> Result<InitAnswer, NodeFault> {
+        let mut gate = self.gate.lock().await;
+        if !matches!(*gate, Gate::Uninitialized) {
+            return Err(NodeFault::bad("Coffer is already initialized"));
+        }
+        let threshold = Threshold::new(shares.unwrap_or(5), threshold.unwrap_or(3))
+            .map_err(|error| NodeFault::bad(error.message()))?;
+        let store_id: [u8; 16] = random(&*self.entropy).map_err(Fault::from)?;
+        // The root environment has the store's id: both are random, and one store has one root.
+        let context = Context { store: StoreId(store_id), environment: EnvironmentId(store_id) };
+        let made = Initialised::new(context, threshold, &*self.entropy).map_err(open::no_entropy)?;
+        let created =
+            Barrier::create(self.place(context), made.root_key, vec![made.escrow]).map_err(Fault::from)?;
+        let (barrier, seal) = (Arc::clone(&created.barrier), made.seal);
+        let entropy = Arc::clone(&self.entropy);
+        let root_token =
+            coffer_store::commit(&*self.store, move |transaction| -> Result<Issued, CommitError<Fault>> {
+                put_store_id(transaction, context.store).map_err(open::refuse)?;
+                created.write(transaction, &seal).map_err(open::refuse)?;
+                let mut batch = created.barrier.batch(transaction);
+                open::furnish(&mut batch, &*entropy).map_err(CommitError::Refused)?;
+                let tokens = TokenStore::new(Arc::clone(&created.barrier), EnvironmentPath::root());
+                tokens.issue_root(&mut batch.mount(MountId::default())).map_err(CommitError::Refused)
+            })
+            .await
+            .map_err(open::refused)?;
+        barrier.close();
+        let mut status = (*self.seal_status()).clone();
+        *gate = Gate::Sealed(Box::new(
+            waiting(&*self.store, context.store, &mut status).await.map_err(Fault::from)?,
+        ));
+        self.status.store(Arc::new(status));
+        self.node
+            .event(NodeEvent::Initialized, &[(NodeField::Environment, &context.environment.to_string())])?;
+        Ok(InitAnswer {
+            shares_text: made.shares.iter().filter_map(|share| share.to_text().ok()).collect(),
+            shares_hex: made.shares.iter().map(|share| share.to_hex()).collect(),
+            shares_base64: made.shares.iter().map(|share| share.to_base64()).collect(),
+            root_token: root_token.token,
+        })
+    }
+
+    /// Takes one share. Opens the node with the last that is needed.
+    ///
+    /// # Errors
+    /// Says what is wrong with the share; the progress is kept. Or why the store does not open.
+    pub async fn unseal(self: &Arc<Self>, share: &str) -> Result<UnsealAnswer, NodeFault> {
+        let mut gate = self.gate.lock().await;
+        let waiting = match &mut *gate {
+            Gate::Uninitialized => {
+                return Err(NodeFault::bad("Coffer is not initialized: run `coffer operator init` first"));
+            }
+            Gate::Open => return Ok(UnsealAnswer::Open),
+            Gate::Sealed(waiting) => waiting,
+        };
+        let offered = waiting.shares.offer(share, &waiting.seal, &*self.entropy);
+        let mut status = (*self.seal_status()).clone();
+        status.progress = waiting.shares.progress(&waiting.seal).map_or(0, |(have, _)| have);
+        status.nonce = waiting.shares.nonce().map_or_else(String::new, |nonce| uuid(&nonce));
+        let (progress, threshold) = (status.progress.to_string(), status.threshold.to_string());
+        let fields = [(NodeField::Progress, progress.as_str()), (NodeField::Threshold, threshold.as_str())];
+        self.status.store(Arc::new(status));
+        let root_key = match offered {
+            Err(refused) => {
+                self.node.event(NodeEvent::UnsealRefused, &fields)?;
+                return Err(NodeFault::bad(refused.message()));
+            }
+            Ok(Offered::Progress { .. }) => {
+                self.node.event(NodeEvent::UnsealProgress, &fields)?;
+                return Ok(UnsealAnswer::Progress);
+            }
+            Ok(Offered::Complete(root_key)) => root_key,
+        };
+        let (context, is_restore) = (waiting.context, waiting.is_restore);
+        if is_restore {
+            self.import(context, &root_key).await?;
+        }
+        let root = Barrier::open(self.place(context), root_key).await.map_err(Fault::from)?;
+        let opened = open::tree(self, EnvironmentPath::root(), root, is_restore).await;
+        let opened = opened.map_err(|error| {
+            tracing::error!(%error, "the store does not open");
+            NodeFault(Fault::Unavailable(format!("the store does not open: {error}").into()))
+        })?;
+        self.set_open(Some(State::with(opened)));
+        *gate = Gate::Open;
+        let mut status = (*self.seal_status()).clone();
+        (status.is_sealed, status.progress, status.is_initialized) = (false, 0, true);
+        status.nonce.clear();
+        self.status.store(Arc::new(status));
+        self.node
+            .event(NodeEvent::Unsealed, &[(NodeField::Environment, &context.environment.to_string())])?;
+        self.wake_jobs();
+        Ok(UnsealAnswer::Open)
+    }
+
+    /// Forgets the shares given so far.
+    ///
+    /// # Errors
+    /// Where the node log can't be written.
+    pub fn reset_unseal(&self) -> Result<(), NodeFault> {
+        let Ok(mut gate) = self.gate.try_lock() else {
+            return Err(NodeFault(Fault::Unavailable("another ceremony is under way; try again".into())));
+        };
+        if let Gate::Sealed(waiting) = &mut *gate {
+            waiting.shares.reset();
+            let mut status = (*self.seal_status()).clone();
+            status.progress = 0;
+            status.nonce.clear();
+            self.status.store(Arc::new(status));
+        }
+        Ok(self.node.event(NodeEvent::UnsealReset, &[])?)
+    }
+
+    /// Seals: no request finds an environment any more, every book gets its last checkpoint, and the keys are cleared.
+    pub async fn seal(self: &Arc<Self>) {
+        let mut gate = self.gate.lock().await;
+        let Some(open) = self.open() else { return };
+        self.set_open(None);
+        for environment in open.all().rev() {
+            environment.shut().await;
+        }
+        let mut status = (*self.seal_status()).clone();
+        status.is_sealed = true;
+        let context = open.all().next().map(|root| root.barrier().context());
+        if let Some(context) = context {
+            match waiting(&*self.store, context.store, &mut status).await {
+                Ok(waiting) => *gate = Gate::Sealed(Box::new(waiting)),
+                Err(error) => tracing::error!(%error, "the seal record can't be read: restart to unseal"),
+            }
+            if let Err(error) = self
+                .node
+                .event(NodeEvent::Sealed, &[(NodeField::Environment, &context.environment.to_string())])
+            {
+                tracing::error!(%error, "sealed without a leaf in the node log");
+            }
+        }
+        self.status.store(Arc::new(status));
+    }
+
+    pub(crate) fn place(&self, context: Context) -> Place {
+        Place {
+            store: Arc::clone(&self.store),
+            context,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+        }
+    }
+}
+
+/// Reads the root's seal record and waits for its shares.
+async fn waiting(store: &dyn Store, id: StoreId, status: &mut SealStatus) -> Result<Waiting, BarrierError> {
+    let context = Context { store: id, environment: EnvironmentId(id.0) };
+    wait_for(read_seal_record(store, context.environment).await?, context, status, false)
+}
+
+/// Waits for the shares of a seal record, of which there may be two copies.
+pub(crate) fn wait_for(
+    copies: Vec<Vec<u8>>,
+    context: Context,
+    status: &mut SealStatus,
+    is_restore: bool,
+) -> Result<Waiting, BarrierError> {
+    let seal = Seal::found(context, copies).map_err(|_| BarrierError::BadSealRecord)?;
+    let known = seal.status();
+    status.is_initialized = true;
+    (status.shares, status.threshold) = known.shares.unwrap_or_default();
+    status.progress = 0;
+    status.cluster_id = uuid(context.store.as_bytes());
+    Ok(Waiting { context, seal, shares: UnsealProgress::default(), is_restore })
+}
+
+impl NodeFault {
+    /// 400 with a sentence.
+    pub fn bad(sentence: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self(Fault::bad(sentence))
+    }
+}
+
+impl From<Fault> for NodeFault {
+    fn from(fault: Fault) -> Self {
+        Self(fault)
+    }
+}
+
+impl From<FieldError> for NodeFault {
+    fn from(error: FieldError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<Unrecorded> for NodeFault {
+    fn from(why: Unrecorded) -> Self {
+        Self(Fault::Unavailable(why.message().into()))
+    }
+}
+
+impl From<NodeFault> for Fault {
+    fn from(fault: NodeFault) -> Self {
+        fault.0
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn uuid(id: &[u8; 16]) -> String {
+    let digits = hex(id);
+    let parts =
+        [digits.get(..8), digits.get(8..12), digits.get(12..16), digits.get(16..20), digits.get(20..)];
+    parts.map(Option::unwrap_or_default).join("-")
+}

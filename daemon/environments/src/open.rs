@@ -1,0 +1,115 @@
+//! Opening: an environment and all below it that can be opened, and what a new one is furnished with.
+use crate::environment::{Environment, OpenError};
+use crate::records::{ChildState, MountRecord, MountsRecord, id16};
+use crate::registry::Registry;
+use coffer_audit::{Book, Opening};
+use coffer_barrier::{Barrier, BarrierError, Batch, Context, read_seal_record};
+use coffer_room::Fault;
+use coffer_seal::{Seal, SealError};
+use coffer_store::CommitError;
+use coffer_types::{
+    CanonicalPath, Entropy, EntropyError, EnvironmentId, EnvironmentPath, Kind, MountId, random,
+};
+use std::sync::Arc;
+
+/// Opens the environment of `barrier` and then its children, parents first. A child that does not open is named in the
+/// log and stays closed; the others open.
+pub(crate) async fn tree(
+    registry: &Arc<Registry>,
+    path: EnvironmentPath,
+    barrier: Arc<Barrier>,
+    is_restored: bool,
+) -> Result<Vec<Arc<Environment>>, OpenError> {
+    let mut opened = vec![one(registry, path, barrier, is_restored).await?];
+    let mut next = 0;
+    while let Some(parent) = opened.get(next).cloned() {
+        next += 1;
+        for (name, child) in parent.children().iter().filter(|(_, child)| child.state == ChildState::Active) {
+            match descendant(registry, &parent, name, &child.id, is_restored).await {
+                Ok(environment) => opened.push(environment),
+                Err(error) => {
+                    let parent = &parent.path;
+                    tracing::error!(%parent, name, %error, "an environment does not open and stays sealed");
+                }
+            }
+        }
+    }
+    Ok(opened)
+}
+
+/// Opens one environment whose keys are there.
+pub(crate) async fn one(
+    registry: &Arc<Registry>,
+    path: EnvironmentPath,
+    barrier: Arc<Barrier>,
+    is_restored: bool,
+) -> Result<Arc<Environment>, OpenError> {
+    let opening = if is_restored {
+        Opening::Fork { reason: "restore", approvers: Vec::new() }
+    } else {
+        Opening::AsPromised
+    };
+    let book = Book::open(&registry.journal, Arc::clone(&barrier), opening).await?;
+    Environment::load(path, barrier, book, Arc::clone(&registry.clock), Arc::clone(&registry.entropy)).await
+}
+
+async fn descendant(
+    registry: &Arc<Registry>,
+    parent: &Arc<Environment>,
+    name: &str,
+    id: &str,
+    is_restored: bool,
+) -> Result<Arc<Environment>, OpenError> {
+    let id = id16(id).map(EnvironmentId).ok_or(OpenError::Damaged("environment"))?;
+    let context = Context { store: parent.barrier().context().store, environment: id };
+    let kek = parent.barrier().child_kek(id)?;
+    let unsealed = Seal::found(context, read_seal_record(&*registry.store, id).await?)
+        .and_then(|seal| seal.open_inherited(&kek));
+    let root_key = unsealed.map_err(|_| OpenError::Barrier(BarrierError::BadSealRecord))?;
+    let barrier = Barrier::open(registry.place(context), root_key).await?;
+    let path = parent.path.child(name).map_err(|_| OpenError::Damaged("environment"))?;
+    one(registry, path, barrier, is_restored).await
+}
+
+/// What every new environment has from its first commit: the token method.
+pub(crate) fn furnish(batch: &mut Batch<'_>, entropy: &dyn Entropy) -> Result<(), Fault> {
+    let id: [u8; 16] = random(entropy)?;
+    let suffix: [u8; 4] = random(entropy)?;
+    let token = MountRecord {
+        id: MountId(id).to_string(),
+        path: "token".to_owned(),
+        class: "auth".to_owned(),
+        kind: "token".to_owned(),
+        version: None,
+        description: "token based credentials".to_owned(),
+        accessor: format!("auth_token_{:08x}", u32::from_be_bytes(suffix)),
+        local: false,
+        seal_wrap: false,
+        default_lease_ttl: 0,
+        max_lease_ttl: 0,
+        listing_visibility: String::new(),
+    };
+    let record = MountsRecord { mounts: vec![token], erasing: Vec::new() };
+    let bytes =
+        serde_json::to_vec(&record).map_err(|_| Fault::Internal("the mount table can't be written"))?;
+    batch.mount(MountId::default()).put(Kind::Mounts, &CanonicalPath::default(), None, &bytes)?;
+    Ok(())
+}
+
+/// Making keys fails only where there is no randomness.
+pub(crate) fn no_entropy(_: SealError) -> Fault {
+    EntropyError.into()
+}
+
+/// What the barrier refuses inside a plain commit.
+pub(crate) fn refuse(error: BarrierError) -> CommitError<Fault> {
+    CommitError::Refused(error.into())
+}
+
+/// A refused commit's own fault.
+pub(crate) fn refused(error: CommitError<Fault>) -> Fault {
+    match error {
+        CommitError::Refused(fault) => fault,
+        CommitError::Store(error) => error.into(),
+    }
+}

@@ -1,0 +1,233 @@
+//! Which environments are open.
+use crate::Environment;
+use crate::node::{Gate, SealStatus};
+use crate::open;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use coffer_audit::{Journal, NodeLog};
+use coffer_barrier::Barrier;
+use coffer_room::Fault;
+use coffer_store::Store;
+use coffer_types::{CanonicalPath, Clock, Entropy, EnvironmentPath, random};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::{Mutex, Notify};
+
+/// What the registry is told at start.
+#[derive(Clone)]
+pub struct Settings {
+    /// The cluster's name, for people.
+    pub cluster_name: String,
+    /// Where an uploaded snapshot waits for its shares.
+    pub restore_file: PathBuf,
+}
+
+/// All environments that are open, by path. Replaced whole when one is added or goes.
+#[derive(Default)]
+pub struct State {
+    by_path: BTreeMap<EnvironmentPath, Arc<Environment>>,
+}
+
+/// Which environments are open, and how to open them.
+pub struct Registry {
+    pub(crate) settings: Settings,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) node: NodeLog,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    /// Ceremonies one at a time: init, unseal, seal, restore.
+    pub(crate) gate: Mutex<Gate>,
+    pub(crate) status: ArcSwap<SealStatus>,
+    open: ArcSwapOption<State>,
+    /// What commits asked for that no commit can do, in their order.
+    unsettled: std::sync::Mutex<Vec<Unsettled>>,
+    is_unsettled: AtomicBool,
+    jobs: Notify,
+}
+
+/// What a commit asks for that no commit can do: it is done before the request that asked is answered.
+pub(crate) enum Unsettled {
+    /// Open an environment that was just made.
+    Open(EnvironmentPath, Arc<Barrier>),
+    /// Close environments that were just deleted.
+    Close(Vec<Arc<Environment>>),
+    /// Seal.
+    Seal,
+}
+
+impl Registry {
+    pub(crate) fn assemble(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        journal: Arc<Journal>,
+        node: NodeLog,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        gate: Gate,
+        status: SealStatus,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            store,
+            journal,
+            node,
+            clock,
+            entropy,
+            gate: Mutex::new(gate),
+            status: ArcSwap::from_pointee(status),
+            open: ArcSwapOption::empty(),
+            unsettled: std::sync::Mutex::default(),
+            is_unsettled: AtomicBool::new(false),
+            jobs: Notify::new(),
+        })
+    }
+
+    /// What is open; None while sealed.
+    #[must_use]
+    pub fn open(&self) -> Option<Arc<State>> {
+        self.open.load_full()
+    }
+
+    pub(crate) fn set_open(&self, state: Option<State>) {
+        self.open.store(state.map(Arc::new));
+    }
+
+    /// Adds an environment that has just been made.
+    pub(crate) fn add(&self, environment: Arc<Environment>) {
+        self.open.rcu(|open| {
+            let mut by_path = open.as_ref()?.by_path.clone();
+            by_path.insert(environment.path.clone(), Arc::clone(&environment));
+            Some(Arc::new(State { by_path }))
+        });
+    }
+
+    /// Takes out an environment and all below it; gives them, the lowest first.
+    pub(crate) fn remove(&self, path: &EnvironmentPath) -> Vec<Arc<Environment>> {
+        let Some(before) = self.open() else { return Vec::new() };
+        self.open.rcu(|open| {
+            let mut by_path = open.as_ref()?.by_path.clone();
+            by_path.retain(|other, _| !path.contains(other));
+            Some(Arc::new(State { by_path }))
+        });
+        before.by_path.values().rev().filter(|other| path.contains(&other.path)).cloned().collect()
+    }
+
+    /// A request's id: random, in the form of a UUID (RFC 9562, version 4).
+    ///
+    /// # Errors
+    /// Where there is no randomness.
+    pub fn request_id(&self) -> Result<String, Fault> {
+        let mut id: [u8; 16] = random(&*self.entropy)?;
+        id[6] = id[6] & 0x0f | 0x40;
+        id[8] = id[8] & 0x3f | 0x80;
+        let mut text = String::with_capacity(36);
+        for (at, byte) in id.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+        }
+        Ok(text)
+    }
+
+    /// Asks for what no commit can do, from within a commit.
+    pub(crate) fn ask(&self, what: Unsettled) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+        self.is_unsettled.store(true, Ordering::Release);
+    }
+
+    /// Does what commits asked for. The pipeline calls this between a record and its answer.
+    pub async fn settle(self: &Arc<Self>) {
+        if !self.is_unsettled.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let asked = std::mem::take(&mut *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner));
+        for what in asked {
+            match what {
+                Unsettled::Open(path, barrier) => match open::one(self, path.clone(), barrier, false).await {
+                    Ok(environment) => self.add(environment),
+                    Err(error) => {
+                        tracing::error!(%path, %error, "a new environment does not open and stays sealed")
+                    }
+                },
+                Unsettled::Close(environments) => {
+                    for environment in environments {
+                        environment.shut().await;
+                    }
+                }
+                Unsettled::Seal => self.seal().await,
+            }
+        }
+    }
+
+    /// Wakes the background work.
+    pub(crate) fn wake_jobs(&self) {
+        self.jobs.notify_one();
+    }
+
+    /// Resolves when there may be background work.
+    pub async fn jobs_wanted(&self) {
+        self.jobs.notified().await;
+    }
+}
+
+impl State {
+    pub(crate) fn with(environments: impl IntoIterator<Item = Arc<Environment>>) -> Self {
+        Self { by_path: environments.into_iter().map(|open| (open.path.clone(), open)).collect() }
+    }
+
+    /// All open environments, parents before children.
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = &Arc<Environment>> {
+        self.by_path.values()
+    }
+
+    /// The environment at exactly `path`.
+    #[must_use]
+    pub fn at(&self, path: &EnvironmentPath) -> Option<&Arc<Environment>> {
+        self.by_path.get(path)
+    }
+
+    /// The lowest open environment at or above `wanted`, and what of `wanted` is not there. The root is always open
+    /// while anything is.
+    pub(crate) fn nearest(
+        &self,
+        wanted: &EnvironmentPath,
+    ) -> Result<(Arc<Environment>, Option<String>), Fault> {
+        let mut path = wanted.clone();
+        loop {
+            if let Some(found) = self.by_path.get(&path) {
+                let missing =
+                    wanted.as_str().strip_prefix(path.as_str()).unwrap_or_default().trim_start_matches('/');
+                return Ok((Arc::clone(found), (!missing.is_empty()).then(|| missing.to_owned())));
+            }
+            path = path.parent().ok_or(Fault::Sealed)?;
+        }
+    }
+
+    /// Goes down where the first segments of `path` name open children.
+    pub(crate) fn descend(
+        &self,
+        mut environment: Arc<Environment>,
+        mut path: CanonicalPath,
+    ) -> (Arc<Environment>, CanonicalPath) {
+        loop {
+            let Some(first) = path.segments().next() else { break };
+            let child = environment.path.child(first).ok().and_then(|child| self.by_path.get(&child));
+            let (Some(child), Some(rest)) = (child, path.below(first)) else { break };
+            (environment, path) = (Arc::clone(child), rest);
+        }
+        (environment, path)
+    }
+
+    /// `environment` and those above it, the nearest first.
+    pub(crate) fn upwards<'a>(
+        &'a self,
+        environment: &'a Arc<Environment>,
+    ) -> impl Iterator<Item = &'a Arc<Environment>> {
+        std::iter::successors(Some(environment), |below| self.by_path.get(&below.path.parent()?))
+    }
+}

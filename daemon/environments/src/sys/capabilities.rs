@@ -1,0 +1,68 @@
+//! `sys/capabilities*`: what a token may do at which paths.
+use super::Desk;
+use coffer_policy::Acl;
+use coffer_room::{Answer, Fault, Outcome};
+use coffer_types::{CanonicalPath, EnvironmentPath};
+use coffer_wire::{Object, Params};
+
+pub(super) async fn of_token(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let token = params.required("token")?;
+    let policies = desk
+        .environment
+        .tokens
+        .policies_of_token(&token, desk.environment.clock().now())
+        .await?
+        .ok_or_else(no_token)?;
+    answer(&desk.environment.policies.acl(&policies), params)
+}
+
+pub(super) async fn of_accessor(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let accessor = params.required("accessor")?;
+    let policies = desk
+        .environment
+        .tokens
+        .policies_of_accessor(&accessor, desk.environment.clock().now())
+        .await?
+        .ok_or_else(no_token)?;
+    answer(&desk.environment.policies.acl(&policies), params)
+}
+
+pub(super) fn of_caller(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let here = &desk.environment.path;
+    let named = (desk.caller.home_path() != here).then_some(here);
+    answer_within(&*desk.registry.acl_of(desk.caller)?, named, params)
+}
+
+fn answer(acl: &Acl, params: &Params) -> Result<Outcome, Fault> {
+    answer_within(acl, None, params)
+}
+
+fn answer_within(
+    acl: &Acl,
+    environment: Option<&EnvironmentPath>,
+    params: &Params,
+) -> Result<Outcome, Fault> {
+    let paths = match params.list("paths")? {
+        Some(paths) => paths,
+        None => params.list("path")?.ok_or_else(|| Fault::bad("'paths' must be a list of paths"))?,
+    };
+    if paths.is_empty() || paths.len() > 1000 {
+        return Err(Fault::bad("'paths' must name 1 to 1000 paths"));
+    }
+    let mut answer = Object::new();
+    let mut first = None;
+    for text in &paths {
+        let path = CanonicalPath::from_url(text, true)?;
+        let capabilities = acl.capabilities_within(environment, &path);
+        answer = answer.strings(text, &capabilities);
+        first.get_or_insert(capabilities);
+    }
+    if let Some(capabilities) = first {
+        answer = answer.strings("capabilities", &capabilities);
+    }
+    Ok(Outcome::Answer(Answer::system(answer)))
+}
+
+fn no_token() -> Fault {
+    Fault::bad("no such token in this environment")
+}

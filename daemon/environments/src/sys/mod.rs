@@ -1,0 +1,76 @@
+//! `sys/`: what an environment says about itself and lets be changed.
+//!
+//! [`Route`] is the whole list. A route that is not in it does not exist; one that has no row in the authorisation
+//! matrix, or no arm below, does not build.
+mod audit;
+mod auth;
+mod capabilities;
+mod keys;
+mod mounts;
+mod namespaces;
+mod policies;
+mod route;
+mod snapshot;
+mod ui;
+
+pub(crate) use namespaces::describe as describe_child;
+pub use route::{Route, routes};
+
+use crate::{Environment, Registry};
+use coffer_auth::Caller;
+use coffer_room::{Fault, Outcome, Request};
+use coffer_types::Operation as Op;
+use std::sync::Arc;
+
+/// What a handler of `sys/` works with.
+pub(crate) struct Desk<'a> {
+    pub(crate) registry: &'a Arc<Registry>,
+    pub(crate) environment: &'a Arc<Environment>,
+    pub(crate) caller: &'a Caller,
+    /// What the route's `:path` or `:name` stands for.
+    pub(crate) argument: &'a str,
+}
+
+/// Does what `route` says.
+pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> Result<Outcome, Fault> {
+    match (route, request.operation) {
+        (Route::Mounts, Op::Read) => mounts::list(desk),
+        (Route::Mount, Op::Read) => mounts::read(desk),
+        (Route::Mount, Op::Write) => mounts::enable(desk, &request.params),
+        (Route::Mount, Op::Delete) => mounts::disable(desk),
+        (Route::MountTune, Op::Read) => mounts::read_tune(desk),
+        (Route::MountTune, Op::Write) => mounts::tune(desk, &request.params),
+        (Route::Auths, Op::Read) => auth::list(desk),
+        (Route::Auth, Op::Read) => auth::read(desk),
+        (Route::Auth, Op::Write) => auth::enable(desk, &request.params),
+        (Route::Auth, Op::Delete) => auth::disable(desk),
+        (Route::AuthTune, Op::Read) => auth::read_tune(desk),
+        (Route::AuthTune, Op::Write) => auth::tune(desk, &request.params),
+        (Route::Policies | Route::LegacyPolicies, Op::List | Op::Read) => policies::list(desk),
+        (Route::Policy | Route::LegacyPolicy, Op::Read) => policies::read(desk, route).await,
+        (Route::Policy | Route::LegacyPolicy, Op::Write) => policies::write(desk, &request.params),
+        (Route::Policy | Route::LegacyPolicy, Op::Delete) => policies::delete(desk),
+        (Route::Capabilities, Op::Write) => capabilities::of_token(desk, &request.params).await,
+        (Route::CapabilitiesAccessor, Op::Write) => capabilities::of_accessor(desk, &request.params).await,
+        (Route::CapabilitiesSelf, Op::Write) => capabilities::of_caller(desk, &request.params),
+        (Route::Namespaces, Op::List | Op::Read) => namespaces::list(desk),
+        (Route::Namespace, Op::Read) => namespaces::read(desk),
+        (Route::Namespace, Op::Write) => namespaces::create(desk, &request.params).await,
+        (Route::Namespace, Op::Patch) => namespaces::patch(desk, &request.params),
+        (Route::Namespace, Op::Delete) => namespaces::delete(desk).await,
+        (Route::Seal, Op::Write) => keys::seal(desk),
+        (Route::KeyStatus, Op::Read) => keys::status(desk),
+        (Route::Rotate | Route::RotateKeyring, Op::Write) => keys::rotate(desk),
+        (Route::UiMounts, Op::Read) => ui::mounts(desk),
+        (Route::UiMount, Op::Read) => ui::mount(desk),
+        (Route::AuditReceipt, Op::Read) => audit::receipt(desk).await,
+        (Route::AuditCheckpoint, Op::Read) => audit::checkpoint(desk).await,
+        (Route::AuditConsistency, Op::Read) => audit::consistency(desk, &request.params).await,
+        (Route::AuditDisclose, Op::Write) => audit::disclose(desk, &request.params).await,
+        (Route::Snapshot, Op::Read) => snapshot::save(desk, &request.params).await,
+        (Route::Snapshot, Op::Write) => {
+            Err(Fault::bad("restore into a new, uninitialised daemon: coffer operator snapshot restore"))
+        }
+        _ => Err(Fault::UnsupportedOperation),
+    }
+}

@@ -1,0 +1,65 @@
+//! `sys/namespaces`: environments, as the API calls them.
+use super::Desk;
+use crate::Environment;
+use crate::children;
+use crate::records::{ChildRecord, ChildState};
+use coffer_room::{Answer, Fault, Outcome};
+use coffer_types::Timestamp;
+use coffer_wire::{Object, Params};
+
+pub(super) fn list(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    let children = desk.environment.children();
+    let mut info = Object::new();
+    let mut keys = Vec::new();
+    for (name, child) in children.iter().filter(|(_, child)| child.state == ChildState::Active) {
+        let key = format!("{name}/");
+        info = info.object(&key, describe(desk.environment, name, child)?);
+        keys.push(key);
+    }
+    if keys.is_empty() {
+        return Err(Fault::NotFound);
+    }
+    Ok(Outcome::Answer(Answer::data(Object::new().strings("keys", &keys).object("key_info", info))))
+}
+
+pub(super) fn read(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    let children = desk.environment.children();
+    let child = children.get(desk.argument).ok_or(Fault::NotFound)?;
+    Ok(Outcome::Answer(Answer::system(describe(desk.environment, desk.argument, child)?)))
+}
+
+pub(super) async fn create(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let metadata = params.map("custom_metadata")?.unwrap_or_default();
+    children::create(desk.registry, desk.environment, desk.argument, metadata).await
+}
+
+pub(super) fn patch(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let metadata = params.map("custom_metadata")?.unwrap_or_default();
+    children::patch(desk.environment, desk.argument, metadata)
+}
+
+pub(super) async fn delete(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    children::delete(desk.registry, desk.environment, desk.argument).await
+}
+
+/// A child as the API describes it.
+pub(crate) fn describe(parent: &Environment, name: &str, child: &ChildRecord) -> Result<Object, Fault> {
+    let path = parent.path.child(name)?;
+    let metadata =
+        child.custom_metadata.iter().fold(Object::new(), |all, (key, value)| all.string(key, value));
+    let described = Object::new()
+        .string("id", child.id.get(..8).unwrap_or_default())
+        .string("uuid", &child.id)
+        .string("path", &format!("{}/", path.as_str()))
+        .boolean("locked", false)
+        .boolean("tainted", child.state != ChildState::Active)
+        .object("custom_metadata", metadata)
+        .string("created_time", &Timestamp(child.created).rfc3339())
+        .string("state", &children::state_text(&child.state, parent.clock().now()));
+    Ok(match &child.state {
+        ChildState::Active => described,
+        ChildState::Deleting { last_checkpoint, .. } | ChildState::Deleted { last_checkpoint, .. } => {
+            described.string("last_checkpoint", last_checkpoint)
+        }
+    })
+}

@@ -1,0 +1,103 @@
+//! What is due without anybody asking: expired tokens, full epochs, records under old keys, deleted environments.
+//!
+//! Each round looks at the state and does the same thing again; it takes no input and may be killed anywhere. Its
+//! changes take the way of all changes: committed with a leaf that names the job.
+use crate::children;
+use crate::environment::Environment;
+use crate::registry::Registry;
+use coffer_audit::Facts;
+use coffer_room::{Answer, Change, Fault, Outcome};
+use std::sync::Arc;
+
+/// Expired tokens cleared in one commit.
+const TOKENS_AT_ONCE: usize = 500;
+
+/// Secrets taken over in one commit by an upgraded mount.
+const SECRETS_AT_ONCE: usize = 200;
+
+/// Records of a disabled mount erased in one commit.
+const RECORDS_ERASED_AT_ONCE: u64 = 2000;
+
+/// Records re-encrypted in one commit.
+const RECORDS_AT_ONCE: usize = 200;
+
+impl Registry {
+    /// One round over all open environments. Returns whether a deleted environment was erased completely.
+    pub async fn work(&self) -> bool {
+        let mut erased = false;
+        for environment in self.open().iter().flat_map(|open| open.all()) {
+            match round(environment).await {
+                Ok(done) => erased |= done,
+                // Sealed meanwhile: the next round begins anew.
+                Err(Fault::Sealed) => {}
+                Err(fault) => {
+                    let cause = coffer_audit::fault_name(&fault);
+                    tracing::error!(environment = %environment.path, cause, "background work failed; it is tried again");
+                }
+            }
+        }
+        erased
+    }
+}
+
+async fn round(environment: &Arc<Environment>) -> Result<bool, Fault> {
+    loop {
+        let due = environment.tokens.due(environment.clock().now(), TOKENS_AT_ONCE).await?;
+        if due.is_empty() {
+            break;
+        }
+        recorded(environment, "job/token-sweep", environment.tokens.sweep(due)).await?;
+    }
+    if environment.barrier().rotation_due() {
+        let rotate = Change::new(|batch| {
+            batch.rotate()?;
+            Ok(Answer::empty())
+        });
+        recorded(environment, "job/rotate", rotate).await?;
+    }
+    while !environment.barrier().reencrypt_step(RECORDS_AT_ONCE).await?.done {}
+    upgrade_mounts(environment).await?;
+    erase_mounts(environment).await?;
+    children::finish_deletions(environment).await
+}
+
+/// Takes over the secrets of KV mounts that were upgraded to version 2.
+async fn upgrade_mounts(environment: &Environment) -> Result<(), Fault> {
+    for mount in environment
+        .mounts()
+        .of_class(crate::Class::Secret)
+        .filter(|mount| mount.kind == crate::MountKind::KvV2)
+    {
+        let room = environment.room(mount.id);
+        while let Some(change) = coffer_engines::kv2::upgrade_step(&room, SECRETS_AT_ONCE).await? {
+            recorded(environment, "job/kv-upgrade", change).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Erases what disabled mounts left.
+async fn erase_mounts(environment: &Arc<Environment>) -> Result<(), Fault> {
+    while let Some(mount) = environment.mount_to_erase() {
+        let state = Arc::clone(environment);
+        let erase = Change::new(move |batch| {
+            if batch.erase_some(mount, RECORDS_ERASED_AT_ONCE)? < RECORDS_ERASED_AT_ONCE {
+                let mut stored = state.read_mounts(batch)?;
+                stored.erasing.retain(|id| *id != mount.to_string());
+                state.write_mounts(batch, stored)?;
+            }
+            Ok(Answer::empty())
+        });
+        recorded(environment, "job/mount-erase", erase).await?;
+    }
+    Ok(())
+}
+
+/// Makes a change that no request asked for.
+async fn recorded(environment: &Environment, route: &'static str, change: Change) -> Result<(), Fault> {
+    let book = environment.book();
+    let intent = book.intend(Facts { route, operation: "job", ..Facts::default() });
+    let recorded = book.record(intent, Ok(Outcome::Change(change)), None).await;
+    let result = recorded.map_err(|why| Fault::Unavailable(why.message().into()))?.into_inner();
+    result.map(drop)
+}

@@ -1,0 +1,116 @@
+//! Accepting connections: a deadline on each, a limit on all, and a stop that lets requests finish.
+use crate::peer::Peer;
+use crate::pipeline::Gateway;
+use crate::{Limits, Tls, pipeline};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+/// A bound listener that does not accept yet.
+pub struct Listener {
+    socket: TcpListener,
+    tls: Arc<Tls>,
+}
+
+impl Listener {
+    /// Binds `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// Where the address can't be bound.
+    pub async fn bind(address: SocketAddr, tls: Arc<Tls>) -> std::io::Result<Self> {
+        Ok(Self { socket: TcpListener::bind(address).await?, tls })
+    }
+
+    /// The address that was bound.
+    ///
+    /// # Errors
+    /// Where the socket is gone.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// Serves until `stop` resolves, then lets open requests finish within the limit.
+pub async fn serve(listener: Listener, gateway: Arc<Gateway>, stop: impl Future<Output = ()>) {
+    let limits = gateway.limits;
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let http = Arc::new(http(&limits));
+    let open = GracefulShutdown::new();
+    tokio::pin!(stop);
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+            () = &mut stop => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.socket.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let Ok((socket, address)) = accepted else {
+            // Out of descriptors or the like: give the kernel a moment rather than spin.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let (gateway, http, config) = (Arc::clone(&gateway), Arc::clone(&http), listener.tls.current());
+        let watcher = open.watcher();
+        tokio::spawn(async move {
+            let _slot = slot;
+            gateway.metrics.connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let served = connection(socket, address, config, &http, Arc::clone(&gateway), watcher).await;
+            if served.is_none() {
+                gateway.metrics.handshakes_failed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            gateway.metrics.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+    if tokio::time::timeout(limits.drain, open.shutdown()).await.is_err() {
+        tracing::warn!("stopped with requests still open after the time to drain");
+    }
+}
+
+fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_headers(limits.header_lines)
+        .max_buf_size(limits.header_bytes as usize);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.header_bytes)
+        .keep_alive_interval(limits.idle_ping)
+        .keep_alive_timeout(limits.idle_ping);
+    http
+}
+
+/// One connection, from the handshake to its end. None where there was no valid handshake.
+async fn connection(
+    socket: TcpStream,
+    address: SocketAddr,
+    config: Arc<rustls::ServerConfig>,
+    http: &auto::Builder<TokioExecutor>,
+    gateway: Arc<Gateway>,
+    watcher: hyper_util::server::graceful::Watcher,
+) -> Option<()> {
+    // Answers are small and awaited: waiting to fill a packet only delays them.
+    socket.set_nodelay(true).ok()?;
+    let accept = TlsAcceptor::from(config).accept(socket);
+    let stream = tokio::time::timeout(gateway.limits.handshake, accept).await.ok()?.ok()?;
+    let peer = Peer::of(address, stream.get_ref().1)?;
+    let service = service_fn(move |request| {
+        let (gateway, peer) = (Arc::clone(&gateway), peer.clone());
+        async move { Ok::<_, Infallible>(pipeline::serve(&gateway, &peer, request).await) }
+    });
+    // How a connection ends (reset, silence, a broken frame) is the client's affair; its requests were answered one by one.
+    let _ended = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
+    Some(())
+}

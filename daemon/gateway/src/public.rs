@@ -1,0 +1,185 @@
+//! What the node answers about itself, to anyone who passed the handshake: the only requests that do not take the walk.
+//!
+//! Health, seal status and metrics leave no record: a load balancer asks every second. Initialising and unsealing are
+//! ceremonies, one leaf each in the node log; other questions about the node are counted there. There is nothing else.
+use crate::pipeline::Gateway;
+use crate::received::Received;
+use crate::reply::{self, Reply};
+use coffer_audit::NodeCount;
+use coffer_environments::NodeFault;
+use coffer_room::Fault;
+use coffer_types::Operation as Op;
+use coffer_wire::{Object, Params};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use zeroize::Zeroizing;
+
+/// The paths answered here, as the test of the unauthenticated surface lists them.
+pub(crate) const PATHS: [&str; 7] =
+    ["sys/health", "sys/seal-status", "sys/metrics", "sys/init", "sys/leader", "sys/unseal", RESTORE];
+
+/// Where a snapshot is uploaded into an uninitialised daemon.
+pub(crate) const RESTORE: &str = "sys/storage/raft/snapshot-restore";
+
+/// The answer, where the request asks for one of these paths.
+pub(crate) async fn answer(gateway: &Gateway, received: &Received<'_>) -> Option<Reply> {
+    let at_root =
+        received.namespace.as_deref().is_none_or(|name| matches!(name.trim_matches('/'), "" | "root"));
+    if !at_root {
+        return None;
+    }
+    let reply = match (received.operation, received.path.as_str()) {
+        (Op::Read, "sys/health") => health(gateway, received),
+        (Op::Read, "sys/seal-status") => reply::json(200, seal_status(gateway).finish()),
+        (Op::Read, "sys/metrics") => metrics(gateway),
+        (Op::Read, "sys/init") => counted(gateway, initialized),
+        (Op::Read, "sys/leader") => counted(gateway, leader),
+        (Op::Write, "sys/init") => ceremony(init(gateway, received).await),
+        (Op::Write, "sys/unseal") => ceremony(unseal(gateway, received).await),
+        (_, path) if PATHS.contains(&path) => reply::fault(Fault::UnsupportedOperation),
+        _ => return None,
+    };
+    Some(reply)
+}
+
+fn health(gateway: &Gateway, received: &Received<'_>) -> Reply {
+    let status = gateway.registry.seal_status();
+    let mut code = match (status.is_initialized, status.is_sealed) {
+        (false, _) => 501,
+        (true, true) => 503,
+        (true, false) => 200,
+    };
+    let wanted = match code {
+        501 => "uninitcode",
+        503 => "sealedcode",
+        _ => "activecode",
+    };
+    for pair in received.query.as_deref().unwrap_or_default().split('&') {
+        if let Some((name, value)) = pair.split_once('=')
+            && name == wanted
+            && let Ok(wish @ 200..=599) = value.parse()
+        {
+            code = wish;
+        }
+    }
+    let text = Object::new()
+        .boolean("initialized", status.is_initialized)
+        .boolean("sealed", status.is_sealed)
+        .boolean("standby", false)
+        .boolean("performance_standby", false)
+        .string("replication_performance_mode", "disabled")
+        .string("replication_dr_mode", "disabled")
+        .number("server_time_utc", gateway.clock.now().seconds())
+        .string("version", env!("CARGO_PKG_VERSION"))
+        .string("cluster_name", &status.cluster_name)
+        .string("cluster_id", &status.cluster_id)
+        .finish();
+    reply::json(code, text)
+}
+
+fn seal_status(gateway: &Gateway) -> Object {
+    let status = gateway.registry.seal_status();
+    Object::new()
+        .string("type", "shamir")
+        .boolean("initialized", status.is_initialized)
+        .boolean("sealed", status.is_sealed)
+        .number("t", status.threshold.into())
+        .number("n", status.shares.into())
+        .number("progress", status.progress.into())
+        .string("nonce", &status.nonce)
+        .string("version", env!("CARGO_PKG_VERSION"))
+        .string("build_date", "")
+        .boolean("migration", false)
+        .string("cluster_name", &status.cluster_name)
+        .string("cluster_id", &status.cluster_id)
+        .boolean("recovery_seal", false)
+        .string("storage_type", "redb")
+}
+
+fn metrics(gateway: &Gateway) -> Reply {
+    let status = gateway.registry.seal_status();
+    let text = gateway.metrics.text(status.is_initialized, status.is_sealed);
+    reply::whole(200, Some("text/plain; version=0.0.4"), text.into())
+}
+
+fn counted(gateway: &Gateway, answer: impl Fn(&Gateway) -> Reply) -> Reply {
+    match gateway.node.count(NodeCount::Unaddressed) {
+        Ok(()) => answer(gateway),
+        Err(why) => reply::fault(Fault::Unavailable(why.message().into())),
+    }
+}
+
+fn initialized(gateway: &Gateway) -> Reply {
+    reply::json(
+        200,
+        Object::new().boolean("initialized", gateway.registry.seal_status().is_initialized).finish(),
+    )
+}
+
+fn leader(_: &Gateway) -> Reply {
+    let text = Object::new()
+        .boolean("ha_enabled", false)
+        .boolean("is_self", false)
+        .string("active_time", "0001-01-01T00:00:00Z")
+        .string("leader_address", "")
+        .string("leader_cluster_address", "")
+        .boolean("performance_standby", false)
+        .number("performance_standby_last_remote_wal", 0);
+    reply::json(200, text.finish())
+}
+
+async fn init(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, NodeFault> {
+    let params = params(gateway, received)?;
+    for unsupported in ["pgp_keys", "root_token_pgp_key"] {
+        if params.list(unsupported)?.is_some_and(|keys| !keys.is_empty()) {
+            return Err(NodeFault::bad(
+                "'pgp_keys' and 'root_token_pgp_key' are not supported: the OpenPGP libraries rest on an RSA crate with an open timing flaw",
+            ));
+        }
+    }
+    let (shares, threshold) = (params.number("secret_shares")?, params.number("secret_threshold")?);
+    let made = gateway.registry.init(shares, threshold).await?;
+    let text = Object::new()
+        .strings("keys", made.shares_hex.iter().map(|share| share.as_str()))
+        .strings("keys_base64", made.shares_base64.iter().map(|share| share.as_str()))
+        .strings("shares", made.shares_text.iter().map(|share| share.as_str()))
+        .string("root_token", &made.root_token);
+    Ok(reply::json(200, text.finish()))
+}
+
+async fn unseal(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, NodeFault> {
+    let params = params(gateway, received)?;
+    if params.boolean("reset")?.unwrap_or_default() {
+        gateway.registry.reset_unseal()?;
+    } else {
+        gateway.registry.unseal(&params.required("key")?).await?;
+    }
+    Ok(reply::json(200, seal_status(gateway).finish()))
+}
+
+/// Takes an uploaded snapshot, piece by piece: it may be larger than a body may otherwise be.
+pub(crate) async fn restore(gateway: &Gateway, request: http::Request<Incoming>) -> Reply {
+    ceremony(upload(gateway, request.into_body()).await)
+}
+
+async fn upload(gateway: &Gateway, mut body: Incoming) -> Result<Reply, NodeFault> {
+    let mut upload = gateway.registry.begin_upload().await?;
+    loop {
+        let frame = tokio::time::timeout(gateway.limits.body, body.frame()).await;
+        match frame.map_err(|_| NodeFault::bad("the snapshot did not arrive in time"))? {
+            Some(Ok(frame)) => upload.push(frame.data_ref().map_or(&[], |data| data.as_ref()))?,
+            Some(Err(_)) => return Err(NodeFault::bad("the snapshot broke off")),
+            None => break,
+        }
+    }
+    gateway.registry.staged(upload).await?;
+    Ok(reply::json(200, seal_status(gateway).finish()))
+}
+
+fn params(gateway: &Gateway, received: &Received<'_>) -> Result<Params, NodeFault> {
+    Ok(Params::parse(Zeroizing::new(received.body.to_vec()), gateway.limits.json).map_err(Fault::from)?)
+}
+
+fn ceremony(result: Result<Reply, NodeFault>) -> Reply {
+    result.unwrap_or_else(|fault| reply::fault(fault.into()))
+}

