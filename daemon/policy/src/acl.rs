@@ -195,21 +195,31 @@ impl Table {
         if let Some(rule) = self.exact.get(path) {
             return Some(rule);
         }
-        let prefix = self.longest_prefix(path, is_listing);
-        let covers =
-            |rule: &Rule| rule.pattern.covers(path, false) || (is_listing && rule.pattern.covers(path, true));
-        let wildcard = self.wildcards.iter().find(|(_, rule)| covers(rule));
-        match (prefix, wildcard) {
+        let bare = self.most_specific(path, false);
+        let below = if is_listing { self.most_specific(path, true) } else { None };
+        match (bare, below) {
+            // What is denied below a directory is not listed, however specific a grant on the directory itself.
+            (_, Some((_, rule))) if rule.capabilities.is_denial() => Some(rule),
             (Some((one, rule)), Some((other, _))) if one > other => Some(rule),
             (_, Some((_, rule))) | (Some((_, rule)), None) => Some(rule),
             (None, None) => None,
         }
     }
 
-    /// The longest pattern that `path` begins with; in a listing, `path` with a slash behind it may be the whole of one.
-    fn longest_prefix(&self, path: &str, is_listing: bool) -> Option<&(Rank, Rule)> {
+    /// The most specific pattern with wildcards that covers `path`, or with `as_directory` the path with a slash behind it.
+    fn most_specific(&self, path: &str, as_directory: bool) -> Option<&(Rank, Rule)> {
+        let prefix = self.longest_prefix(path, as_directory);
+        let wildcard = self.wildcards.iter().find(|(_, rule)| rule.pattern.covers(path, as_directory));
+        match (prefix, wildcard) {
+            (Some(prefix), Some(wildcard)) if prefix.0 > wildcard.0 => Some(prefix),
+            (prefix, wildcard) => wildcard.or(prefix),
+        }
+    }
+
+    /// The longest pattern that `path` begins with; with `as_directory`, the path with a slash behind it.
+    fn longest_prefix(&self, path: &str, as_directory: bool) -> Option<&(Rank, Rule)> {
         let path = path.as_bytes();
-        if is_listing {
+        if as_directory {
             let directory = || path.iter().chain(b"/");
             let found = self
                 .prefixes

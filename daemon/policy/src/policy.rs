@@ -207,11 +207,10 @@ fn text(node: &Node) -> Result<&str, SyntaxError> {
     }
 }
 
-/// A list of texts with their places; a single text is a list of one, as HCL1 reads it.
+/// A list of texts with their places.
 fn texts(node: &Node) -> Result<Vec<(&str, usize)>, SyntaxError> {
     match &node.value {
         Value::List(list) => list.iter().map(|element| Ok((text(element)?, element.at))).collect(),
-        Value::Text(text) => Ok(vec![(text, node.at)]),
         _ => Err(SyntaxError { at: node.at, what: "must be a list of texts" }),
     }
 }

@@ -98,6 +98,14 @@ fn a_denied_directory_stays_denied_beside_a_grant_with_a_slash() {
 }
 
 #[test]
+fn what_is_denied_below_a_directory_is_not_listed_by_a_grant_on_the_directory() {
+    let text = r#"path "s/+" { capabilities = ["list"] } path "s/+/*" { capabilities = ["deny"] }"#;
+    assert!(!allows(&acl(&[text]), Operation::List, "s/r"));
+    let narrow = r#"path "s/*" { capabilities = ["deny"] } path "s/r/*" { capabilities = ["list"] }"#;
+    assert!(allows(&acl(&[narrow]), Operation::List, "s/r"), "a narrower grant inside a wide denial");
+}
+
+#[test]
 fn a_listing_is_granted_in_whichever_spelling_it_stands() {
     for grant in ["x/r", "x/r/", "x/r/*", "x/r*", "x/*", "x/+", "x/+/", "*"] {
         let acl = acl(&[&format!("path \"{grant}\" {{ capabilities = [\"list\"] }}")]);

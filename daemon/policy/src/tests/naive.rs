@@ -53,28 +53,31 @@ fn rank(pattern: &str) -> (bool, usize, bool, Reverse<usize>, usize, String) {
 
 /// What is granted on `at`, by union of what stands on the winning pattern.
 fn naive(stanzas: &[Stanza], at: &str, is_listing: bool) -> Vec<&'static str> {
-    let covers = |pattern: &str| matches(pattern, at) || (is_listing && matches(pattern, &format!("{at}/")));
-    // Without wildcards the spelling with the slash goes first; a denial of the one without it holds for both.
-    let slash_first = |pattern: &str| (rank(pattern), is_listing && pattern.ends_with('/'));
-    let winner = stanzas.iter().map(|(pattern, _)| &**pattern).filter(|pattern| covers(pattern)).max_by_key(
-        |pattern| {
-            let ((exact, first, whole, plus, length, text), slash) = slash_first(pattern);
-            (exact, exact && slash, first, whole, plus, length, text)
-        },
-    );
-    let Some(winner) = winner else { return Vec::new() };
-    let bare = winner.strip_suffix('/').unwrap_or(winner);
+    let below = format!("{at}/");
+    let patterns = || stanzas.iter().map(|(pattern, _)| &**pattern);
     let granted = |wanted: &str| {
-        stanzas
-            .iter()
-            .filter(move |(pattern, _)| pattern == wanted)
-            .flat_map(|(_, granted)| granted.iter().copied())
-            .collect::<Vec<_>>()
+        let same = stanzas.iter().filter(|(pattern, _)| pattern == wanted);
+        let granted: Vec<_> = same.flat_map(|(_, granted)| granted.iter().copied()).collect();
+        if granted.contains(&"deny") { None } else { Some(granted) }
     };
-    if granted(winner).contains(&"deny") || granted(bare).contains(&"deny") {
-        return Vec::new();
-    }
-    granted(winner)
+    let best = |spelling: &str| {
+        patterns().filter(|pattern| matches(pattern, spelling)).max_by_key(|pattern| rank(pattern))
+    };
+    // Without wildcards the spelling with the slash goes first.
+    let exact = patterns()
+        .find(|pattern| is_listing && *pattern == below)
+        .or(patterns().find(|pattern| *pattern == at));
+    let winner = match (exact, best(at), is_listing.then(|| best(&below)).flatten()) {
+        (Some(exact), ..) => exact,
+        (_, _, Some(below)) if granted(below).is_none() => return Vec::new(),
+        (_, bare, below) => match bare.into_iter().chain(below).max_by_key(|pattern| rank(pattern)) {
+            Some(winner) => winner,
+            None => return Vec::new(),
+        },
+    };
+    // A denial of the spelling without the slash holds for both.
+    let bare = winner.strip_suffix('/').unwrap_or(winner);
+    if granted(bare).is_none() { Vec::new() } else { granted(winner).unwrap_or_default() }
 }
 
 proptest! {
