@@ -80,13 +80,12 @@ fn build(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
     for certificate in certificates(&files.client_ca)? {
         roots.add(certificate).map_err(|error| at(&files.client_ca, &error))?;
     }
+    let roots = Arc::new(roots);
     let mut lists = Vec::new();
     for file in &files.client_crls {
-        for list in CertificateRevocationListDer::pem_file_iter(file).map_err(|error| at(file, &error))? {
-            lists.push(list.map_err(|error| at(file, &error))?);
-        }
+        lists.extend(revocation_lists(file, &roots, &provider)?);
     }
-    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
     if !lists.is_empty() {
         // Fails closed on what the lists say, and lets pass issuers that none of them speaks of.
         verifier = verifier.with_crls(lists).allow_unknown_revocation_status();
@@ -110,6 +109,25 @@ fn build(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     Ok(config)
+}
+
+/// The lists of one file. A file that names nobody's list, or one that can't be read, is no list of nobody.
+fn revocation_lists(
+    file: &Path,
+    roots: &Arc<rustls::RootCertStore>,
+    provider: &Arc<rustls::crypto::CryptoProvider>,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_file_iter(file).map_err(|error| at(file, &error))?.collect();
+    let lists = lists.map_err(|error| at(file, &error))?;
+    if lists.is_empty() {
+        return Err(at(file, &"holds no revocation list in PEM form"));
+    }
+    // Parsed here once more, alone, so that the error names this file.
+    WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
+        .with_crls(lists.clone())
+        .build()
+        .map_err(|error| at(file, &error))?;
+    Ok(lists)
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
