@@ -1,0 +1,57 @@
+//! Looking into a process: its memory as a privileged dump would show it.
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+/// Whether this test may do what only root may.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Which of these patterns stand anywhere in the process's readable memory. Only root can look: the daemon is not
+/// dumpable. Pages that even root can't read (memfd_secret) are passed over, as a dump passes them over.
+#[must_use]
+pub fn memory_holds(pid: u32, patterns: &[Vec<u8>]) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mut memory = File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut found = Vec::new();
+    for line in maps.lines() {
+        let (range, rest) = line.split_once(' ').unwrap();
+        if !rest.starts_with('r') || rest.ends_with("[vvar]") || rest.ends_with("[vsyscall]") {
+            continue;
+        }
+        let (from, to) = range.split_once('-').unwrap();
+        let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        if memory.seek(SeekFrom::Start(from)).is_err() || memory.read_exact(&mut bytes).is_err() {
+            continue;
+        }
+        for pattern in patterns {
+            if contains(&bytes, pattern) {
+                found.push(format!("{:?} in {line}", String::from_utf8_lossy(pattern)));
+            }
+        }
+    }
+    found
+}
+
+/// What the process holds in memory, in bytes.
+#[must_use]
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+fn contains(bytes: &[u8], pattern: &[u8]) -> bool {
+    let first = pattern[0];
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| *byte == first) {
+        rest = &rest[at..];
+        if rest.starts_with(pattern) {
+            return true;
+        }
+        rest = &rest[1..];
+    }
+    false
+}
