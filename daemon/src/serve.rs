@@ -3,7 +3,7 @@ use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, Durability, Format, Level};
 use crate::jobs;
 use coffer_audit::{Journal, NodeEvent, NodeField, NodeLog, Pace};
-use coffer_environments::{Registry, Settings};
+use coffer_environments::{Means, Registry, Settings};
 use coffer_gateway::{Gateway, Listener, Tls, TlsFiles};
 use coffer_secmem::{Backing, Hardening};
 use coffer_store::{RedbStore, Store};
@@ -45,7 +45,7 @@ impl Daemon {
         private_folder(data)?;
         let options =
             coffer_store::Options { cache_bytes: config.cache_bytes(), ..coffer_store::Options::default() };
-        let store = RedbStore::open(&data.join("store").join("coffer.redb"), options)
+        let store = RedbStore::open(data.join("store").join("coffer.redb"), options)
             .map_err(|error| format!("{}: {error}", data.display()))?;
         let store = Arc::new(store);
         let settings = coffer_audit::Settings {
@@ -63,17 +63,15 @@ impl Daemon {
             .map_err(|error| error.to_string())?;
         let settings =
             Settings { cluster_name: config.cluster_name.clone(), restore_file: data.join("restore.part") };
-        let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-        let registry = Registry::start(
-            settings,
-            shared,
-            Arc::clone(&journal),
-            node.clone(),
-            Arc::clone(&clock),
+        let means = Means {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            journal: Arc::clone(&journal),
+            node: node.clone(),
+            clock: Arc::clone(&clock),
             entropy,
-        )
-        .await
-        .map_err(|error| format!("the store can't be read: {error}"))?;
+        };
+        let registry =
+            Registry::start(settings, means).await.map_err(|error| format!("the store can't be read: {error}"))?;
         let listener = Listener::bind(config.listener.address, Arc::clone(&tls))
             .await
             .map_err(|error| format!("{} can't be bound: {error}", config.listener.address))?;

@@ -72,11 +72,10 @@ fn route(environment: Arc<Environment>, path: CanonicalPath, operation: Operatio
         return Addressed { environment, path, operation, handler: Handler::Nobody };
     };
     // Names of roles and lists of an auth method are the same in any case.
-    let folds = match (mount.kind, rest.segments().next()) {
-        (crate::MountKind::Cert, Some("certs" | "crls"))
-        | (crate::MountKind::Token, Some("roles" | "create")) => true,
-        _ => false,
-    };
+    let folds = matches!(
+        (mount.kind, rest.segments().next()),
+        (crate::MountKind::Cert, Some("certs" | "crls")) | (crate::MountKind::Token, Some("roles" | "create"))
+    );
     let (path, rest) = if folds { (path.fold_last(1), rest.fold_last(1)) } else { (path, rest) };
     Addressed { environment, path, operation, handler: Handler::Mount(mount, rest) }
 }

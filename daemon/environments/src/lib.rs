@@ -25,6 +25,6 @@ pub use identity::{Credentials, Identified};
 pub use mounts::{Class, Mount, MountKind, MountTable};
 pub use node::{InitAnswer, NodeFault, SealStatus, UnsealAnswer};
 pub use records::MountRecord;
-pub use registry::{Registry, Settings, State};
+pub use registry::{Means, Registry, Settings, State};
 pub use snapshot::Upload;
 pub use sys::{Route as SysRoute, routes};

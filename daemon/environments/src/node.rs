@@ -1,13 +1,13 @@
 //! The node as a whole: uninitialised, sealed or open, and the ceremonies between.
 use crate::open;
-use crate::registry::{Registry, Settings, State};
-use coffer_audit::{Journal, NodeEvent, NodeField, NodeLog, Unrecorded};
+use crate::registry::{Means, Registry, Settings, State};
+use coffer_audit::{NodeEvent, NodeField, Unrecorded};
 use coffer_auth::token::{Issued, TokenStore};
 use coffer_barrier::{Barrier, BarrierError, Context, Place, put_store_id, read_seal_record, read_store_id};
 use coffer_room::Fault;
 use coffer_seal::{Initialised, Offered, Seal, Threshold, UnsealProgress};
 use coffer_store::{CommitError, Store};
-use coffer_types::{Clock, Entropy, EnvironmentId, EnvironmentPath, MountId, StoreId, random};
+use coffer_types::{EnvironmentId, EnvironmentPath, MountId, StoreId, random};
 use coffer_wire::FieldError;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -78,24 +78,14 @@ impl Registry {
     ///
     /// # Errors
     /// Where the store or its seal record can't be read.
-    pub async fn start(
-        settings: Settings,
-        store: Arc<dyn Store>,
-        journal: Arc<Journal>,
-        node: NodeLog,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Arc<Self>, BarrierError> {
-        let mut status = SealStatus {
-            is_sealed: true,
-            cluster_name: settings.cluster_name.clone(),
-            ..SealStatus::default()
-        };
-        let gate = match read_store_id(&*store).await? {
+    pub async fn start(settings: Settings, means: Means) -> Result<Arc<Self>, BarrierError> {
+        let mut status =
+            SealStatus { is_sealed: true, cluster_name: settings.cluster_name.clone(), ..SealStatus::default() };
+        let gate = match read_store_id(&*means.store).await? {
             None => Gate::Uninitialized,
-            Some(id) => Gate::Sealed(Box::new(waiting(&*store, id, &mut status).await?)),
+            Some(id) => Gate::Sealed(Box::new(waiting(&*means.store, id, &mut status).await?)),
         };
-        Ok(Self::assemble(settings, store, journal, node, clock, entropy, gate, status))
+        Ok(Self::assemble(settings, means, gate, status))
     }
 
     /// What `sys/seal-status` says now.

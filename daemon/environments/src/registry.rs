@@ -23,6 +23,20 @@ pub struct Settings {
     pub restore_file: PathBuf,
 }
 
+/// What the registry works with.
+pub struct Means {
+    /// Where records lie.
+    pub store: Arc<dyn Store>,
+    /// Where leaves are written.
+    pub journal: Arc<Journal>,
+    /// The node's own log.
+    pub node: NodeLog,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
 /// All environments that are open, by path. Replaced whole when one is added or goes.
 #[derive(Default)]
 pub struct State {
@@ -58,16 +72,8 @@ pub(crate) enum Unsettled {
 }
 
 impl Registry {
-    pub(crate) fn assemble(
-        settings: Settings,
-        store: Arc<dyn Store>,
-        journal: Arc<Journal>,
-        node: NodeLog,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-        gate: Gate,
-        status: SealStatus,
-    ) -> Arc<Self> {
+    pub(crate) fn assemble(settings: Settings, means: Means, gate: Gate, status: SealStatus) -> Arc<Self> {
+        let Means { store, journal, node, clock, entropy } = means;
         Arc::new(Self {
             settings,
             store,

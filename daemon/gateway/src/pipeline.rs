@@ -42,6 +42,7 @@ impl Gateway {
 /// Answers one request of a connection.
 pub(crate) async fn serve(gateway: &Gateway, peer: &Peer, request: http::Request<Incoming>) -> Reply {
     let begun = Instant::now();
+    let is_head = request.method() == http::Method::HEAD;
     if request.method() == http::Method::POST
         && request.uri().path().strip_prefix("/v1/") == Some(public::RESTORE)
     {
@@ -54,10 +55,10 @@ pub(crate) async fn serve(gateway: &Gateway, peer: &Peer, request: http::Request
         },
         Err(refused) => Stop::Refused(refused).reply(gateway),
     };
-    gateway
-        .metrics
-        .answered(reply.status().as_u16(), u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
-    reply
+    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    gateway.metrics.answered(reply.status().as_u16(), micros);
+    // Without a length either: clients that send HEAD as a method of their own wait for what it announces.
+    if is_head { reply::without_body(reply) } else { reply }
 }
 
 async fn walk(gateway: &Gateway, peer: &Peer, mut received: Received<'_>) -> Result<Reply, Stop> {

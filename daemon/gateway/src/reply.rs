@@ -207,6 +207,11 @@ pub(crate) fn whole(status: u16, content_type: Option<&'static str>, body: Bytes
     reply
 }
 
+/// The status and header alone.
+pub(crate) fn without_body(reply: Reply) -> Reply {
+    reply.map(|_| Either::Left(Full::default()))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
