@@ -5,6 +5,7 @@
 //! `vectors/`. No IO, no clock and no randomness: nonces are arguments. `FORMAT.md` draws every byte.
 #![cfg_attr(not(test), no_std)]
 #![deny(missing_docs)]
+#![forbid(unsafe_code)]
 extern crate alloc;
 
 pub mod bech32m;
@@ -19,6 +20,7 @@ pub mod ids;
 pub mod kdf;
 pub mod keyring;
 pub mod leaf;
+pub mod logcheck;
 pub mod mac;
 pub mod merkle;
 pub mod name;
