@@ -70,8 +70,9 @@ impl Daemon {
             clock: Arc::clone(&clock),
             entropy,
         };
-        let registry =
-            Registry::start(settings, means).await.map_err(|error| format!("the store can't be read: {error}"))?;
+        let registry = Registry::start(settings, means)
+            .await
+            .map_err(|error| format!("the store can't be read: {error}"))?;
         let listener = Listener::bind(config.listener.address, Arc::clone(&tls))
             .await
             .map_err(|error| format!("{} can't be bound: {error}", config.listener.address))?;

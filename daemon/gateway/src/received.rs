@@ -13,6 +13,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
+/// Headers by which a client asks for protection that is not there: refused, since an answer without it would be worse.
+const UNSUPPORTED: [&str; 4] =
+    ["x-vault-wrap-ttl", "x-vault-wrap-format", "x-vault-mfa", "x-vault-inline-auth-path"];
+
 /// The content type of a PATCH.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
@@ -43,6 +47,9 @@ impl<'g> Received<'g> {
         memory: &'g Semaphore,
     ) -> Result<Self, Refused> {
         let (head, body) = request.into_parts();
+        if UNSUPPORTED.iter().any(|name| head.headers.contains_key(*name)) {
+            return Err(Refused::UnsupportedHeader);
+        }
         let operation = operation(&head)?;
         let path = head.uri.path().strip_prefix("/v1/").ok_or(Refused::NotTheApi)?.to_owned();
         let target = head.uri.path_and_query().map(|target| target.as_str().to_owned()).unwrap_or_default();

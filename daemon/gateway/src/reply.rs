@@ -45,6 +45,7 @@ pub(crate) enum Refused {
     RepeatedHeader(&'static str),
     UnreadableHeader(&'static str),
     Nonce,
+    UnsupportedHeader,
 }
 
 /// The words and the status of what never became a request.
@@ -61,6 +62,9 @@ pub(crate) fn refused(refused: Refused) -> Reply {
         }
         Refused::RepeatedHeader(_) => (400, "a header is given twice that may be given once"),
         Refused::UnreadableHeader(_) => (400, "a header has characters that it may not have"),
+        Refused::UnsupportedHeader => {
+            (400, "response wrapping, MFA and inline authentication are not supported: nothing was done")
+        }
         Refused::Nonce => (400, "X-Coffer-Nonce must be 32 bytes in base64"),
     };
     error(status, &[sentence])

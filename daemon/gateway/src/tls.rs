@@ -117,7 +117,8 @@ fn revocation_lists(
     roots: &Arc<rustls::RootCertStore>,
     provider: &Arc<rustls::crypto::CryptoProvider>,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_file_iter(file).map_err(|error| at(file, &error))?.collect();
+    let lists: Result<Vec<_>, _> =
+        CertificateRevocationListDer::pem_file_iter(file).map_err(|error| at(file, &error))?.collect();
     let lists = lists.map_err(|error| at(file, &error))?;
     if lists.is_empty() {
         return Err(at(file, &"holds no revocation list in PEM form"));

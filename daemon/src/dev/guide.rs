@@ -2,7 +2,7 @@
 use super::say;
 use super::setup::House;
 
-pub(super) fn print(house: &House) -> Result<(), String> {
+pub(super) fn print(house: &House) {
     let (folder, address) = (house.folder.display(), house.address);
     say(
         "",
@@ -28,5 +28,4 @@ It stays up until Ctrl-C. In another terminal:
 The shares are in {folder}/shares.txt: keep no such file in production."
         ),
     );
-    Ok(())
 }

@@ -59,7 +59,7 @@ async fn serve_and_show(once: bool, folder: &Path, listen: SocketAddr) -> Result
             () = serve::stop_signal() => {}
         }
     }));
-    let shown = show(folder, address).await;
+    let shown = show(once, folder, address).await;
     if once || shown.is_err() {
         // The receiver is gone only where the daemon has stopped by itself; its result says why.
         let _ = stop.send(());
@@ -69,7 +69,7 @@ async fn serve_and_show(once: bool, folder: &Path, listen: SocketAddr) -> Result
 }
 
 /// Sets the house up, does the main job, and says how to go on.
-async fn show(folder: &Path, address: SocketAddr) -> Result<(), String> {
+async fn show(once: bool, folder: &Path, address: SocketAddr) -> Result<(), String> {
     say("", format_args!("A Coffer in {}, listening on https://{address}", folder.display()));
     let house = setup::set_up(folder, address).await?;
     stories::application(&house).await?;
@@ -78,7 +78,10 @@ async fn show(folder: &Path, address: SocketAddr) -> Result<(), String> {
     stories::auditor(&house).await?;
     stories::stranger(&house).await?;
     say("", "The main job is done.");
-    guide::print(&house)
+    if !once {
+        guide::print(&house);
+    }
+    Ok(())
 }
 
 /// One line for the person who watches.
