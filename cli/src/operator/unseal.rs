@@ -1,0 +1,93 @@
+//! `operator unseal`: asks for shares until the daemon is open.
+use crate::api::Api;
+use crate::ask;
+use crate::connect::{Connection, PATIENT};
+use crate::page::{Page, one_line, say};
+use crate::words::{Exit, Failure};
+use clap::Args;
+use coffer_sdk::{Error, SealStatus, Secret};
+use serde_json::json;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Forget the shares given so far, and begin again
+    #[arg(long)]
+    reset: bool,
+    /// Whoever types a share here is told why not.
+    #[arg(hide = true, num_args = 0..)]
+    shares: Vec<String>,
+}
+
+pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Result<Page, Failure> {
+    if !arguments.shares.is_empty() {
+        return Err(Failure::ShareAsArgument);
+    }
+    let api = connection.api_within(PATIENT)?;
+    if arguments.reset {
+        let status = api.client.sys().unseal_reset().await.map_err(at)?;
+        return Ok(Page::new(json(&status))
+            .good(format!("Forgotten: 0 of {} shares are given.", status.threshold))
+            .note("`coffer operator unseal` begins again.")
+            .exit(if status.sealed { Exit::Sealed } else { Exit::Fine }));
+    }
+    until_open(&api).await
+}
+
+/// Takes shares until it is open, or until nothing more is typed.
+pub(crate) async fn until_open(api: &Api) -> Result<Page, Failure> {
+    let sys = api.client.sys();
+    let mut status = sys.seal_status().await.map_err(at)?;
+    if !status.initialized {
+        return Err(Failure::NotInitialized);
+    }
+    if !status.sealed {
+        return Ok(Page::new(json(&status)).good("Open already: there is nothing to unseal."));
+    }
+    if ask::is_terminal() {
+        say(&format!(
+            "Sealed. {} of {} shares are given. What you type is not shown; Enter alone stops.",
+            status.progress, status.threshold
+        ));
+    }
+    while status.sealed {
+        let prompt = format!("Share {} of {}: ", status.progress + 1, status.threshold);
+        let Some(share) = ask::hidden(prompt).await?.filter(|share| !share.is_empty()) else {
+            return Ok(stopped(&status));
+        };
+        match sys.unseal(&Secret::from(share)).await {
+            Ok(now) => {
+                status = now;
+                if status.sealed {
+                    say(&format!("{} of {}", status.progress, status.threshold));
+                }
+            }
+            // A typo, or a share of another set: the others still count, so the person may try again.
+            Err(Error::Refused(refusal)) if refusal.status == 400 && ask::is_terminal() => {
+                status = sys.seal_status().await.map_err(at)?;
+                let counts = format!("{} of {} still count.", status.progress, status.threshold);
+                say(&one_line(&refusal.sentences.join("; "), &counts));
+            }
+            Err(error) => return Err(at(error)),
+        }
+    }
+    Ok(Page::new(json(&status)).good("Open: the daemon serves requests."))
+}
+
+fn stopped(status: &SealStatus) -> Page {
+    let missing = status.threshold.saturating_sub(status.progress);
+    Page::new(json(status))
+        .bad(format!("Still sealed: {} of {} shares are given.", status.progress, status.threshold))
+        .note(format!(
+            "{} to go: the next holder runs `coffer operator unseal`; `--reset` begins again.",
+            crate::shapes::counted(missing, "share", "shares")
+        ))
+        .exit(Exit::Sealed)
+}
+
+fn json(status: &SealStatus) -> serde_json::Value {
+    json!({ "sealed": status.sealed, "progress": status.progress, "t": status.threshold, "n": status.shares })
+}
+
+fn at(error: Error) -> Failure {
+    Failure::at("sys/unseal", error)
+}
