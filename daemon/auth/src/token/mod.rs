@@ -21,3 +21,14 @@ pub use policies::{policy_name, policy_names};
 pub use revoke::Due;
 pub use spend::spend;
 pub use store::{AuthFault, TokenStore};
+
+/// Reads `bytes` as a token's and as a role's record, and writes back what was read. For the fuzzer.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(record) = records::TokenRecord::decode(bytes) {
+        assert_eq!(*record.encode(), bytes);
+    }
+    if let Ok(role) = records::TokenRole::decode(bytes) {
+        assert_eq!(*role.encode(), bytes);
+    }
+}

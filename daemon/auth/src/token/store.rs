@@ -89,7 +89,11 @@ impl TokenStore {
     ///
     /// # Errors
     /// What the barrier gives.
-    pub async fn policies_of_token(&self, token: &str, now: Timestamp) -> Result<Option<Arc<[String]>>, BarrierError> {
+    pub async fn policies_of_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<[String]>>, BarrierError> {
         let Some(index) = self.index_of(token)? else { return Ok(None) };
         Ok(self.live(&index, now).await?.map(|record| record.policies.into()))
     }

@@ -140,6 +140,7 @@ pub fn text(answer: &Answer) -> String {
         | Body::Auth(bytes)
         | Body::Bare(bytes)
         | Body::Bytes(_, bytes) => bytes,
+        _ => panic!("not a text"),
     };
     String::from_utf8(bytes.to_vec()).unwrap()
 }
