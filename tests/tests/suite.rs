@@ -9,7 +9,19 @@
     reason = "tests fail by panicking"
 )]
 
+mod after_seal;
+mod audit_log;
+mod backups;
 mod certificates;
+mod commands;
 mod environments;
+mod faults;
+mod readme;
+mod rule_1_one_path;
+mod rule_2_ids;
+mod rule_3_authorisation;
+mod rule_4_secrets;
+mod rule_5_limits;
+mod rule_6_and_7;
 mod stories;
 mod ways_in;

@@ -71,11 +71,17 @@ fn route(environment: Arc<Environment>, path: CanonicalPath, operation: Operatio
     let Some((mount, rest)) = found else {
         return Addressed { environment, path, operation, handler: Handler::Nobody };
     };
-    // Names of roles and lists of an auth method are the same in any case.
-    let folds = matches!(
-        (mount.kind, rest.segments().next()),
-        (crate::MountKind::Cert, Some("certs" | "crls")) | (crate::MountKind::Token, Some("roles" | "create"))
-    );
-    let (path, rest) = if folds { (path.fold_last(1), rest.fold_last(1)) } else { (path, rest) };
+    // Names of roles, lists and users of an auth method are the same in any case.
+    let folds = match (mount.kind, rest.segments().next()) {
+        (crate::MountKind::Cert, Some("certs" | "crls"))
+        | (crate::MountKind::Token, Some("roles" | "create")) => 1,
+        // What stands behind a user's name too.
+        (crate::MountKind::Userpass, Some("users" | "login")) => rest.segments().skip(1).count(),
+        _ => 0,
+    };
+    let (path, rest) = match folds {
+        0 => (path, rest),
+        _ => (path.fold_last(folds), rest.fold_last(folds)),
+    };
     Addressed { environment, path, operation, handler: Handler::Mount(mount, rest) }
 }

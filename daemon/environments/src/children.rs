@@ -8,6 +8,7 @@ use crate::open;
 use crate::records::{BackupRecord, ChildRecord, ChildState, id16};
 use crate::registry::{Registry, Unsettled};
 use crate::sys::describe_child;
+use coffer_audit::{NodeEvent, NodeField, NodeLog};
 use coffer_barrier::{Barrier, Context, erase_environment};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_seal::Inherited;
@@ -29,14 +30,6 @@ pub(crate) async fn create(
         // As the API has it: creating what is there says what is there.
         return Ok(Outcome::Answer(Answer::data(describe_child(parent, name, child)?)));
     }
-    if parent.mounts().collides(name)
-        || parent
-            .mounts()
-            .of_class(crate::Class::Secret)
-            .any(|mount| mount.record.path.split('/').next() == Some(name))
-    {
-        return Err(Fault::bad("path is already in use by a mount of that name"));
-    }
     let id = EnvironmentId(random(parent.entropy())?);
     let context = Context { store: parent.barrier().context().store, environment: id };
     let kek = parent.barrier().child_kek(id)?;
@@ -53,6 +46,9 @@ pub(crate) async fn create(
     Ok(Outcome::Change(Change::new(move |batch| {
         if let Some(stored) = stored(batch, &name)?.filter(|stored| stored.state == ChildState::Active) {
             return Ok(Answer::data(describe_child(&parent, name.as_str(), &stored)?));
+        }
+        if parent.read_mounts(batch)?.takes(name.as_str()) {
+            return Err(name_taken());
         }
         created.write(batch.transaction(), &seal)?;
         open::furnish(&mut batch.within(&created.barrier), &*registry.entropy)?;
@@ -117,6 +113,8 @@ pub(crate) async fn delete(
         let (registry, path) = (Arc::clone(&registry), path.clone());
         batch.after(Box::new(move || {
             let gone = registry.remove(&path);
+            // From here on the committer refuses what was under way in it: nothing is written behind the erasing.
+            gone.iter().for_each(|environment| environment.barrier().close());
             registry.ask(Unsettled::Close(gone));
             registry.wake_jobs();
         }));
@@ -126,7 +124,7 @@ pub(crate) async fn delete(
 
 /// Erases what deleted environments left, and tells when that is done. Looks at the state and does the same each time; may
 /// be killed anywhere. Returns whether anything was erased completely, so that the store is worth compacting.
-pub(crate) async fn finish_deletions(parent: &Arc<Environment>) -> Result<bool, Fault> {
+pub(crate) async fn finish_deletions(parent: &Arc<Environment>, node: &NodeLog) -> Result<bool, Fault> {
     let mut finished = false;
     for (name, child) in parent.children().iter() {
         let ChildState::Deleting { at, recoverable_until, last_checkpoint } = &child.state else { continue };
@@ -138,7 +136,7 @@ pub(crate) async fn finish_deletions(parent: &Arc<Environment>) -> Result<bool, 
             recoverable_until: *recoverable_until,
             last_checkpoint: last_checkpoint.clone(),
         };
-        let name = CanonicalPath::parse(name)?;
+        let (name, child_id) = (CanonicalPath::parse(name)?, child.id.clone());
         loop {
             let (parent_for_commit, name, child, done) =
                 (Arc::clone(parent), name.clone(), child.clone(), done.clone());
@@ -154,6 +152,8 @@ pub(crate) async fn finish_deletions(parent: &Arc<Environment>) -> Result<bool, 
                 })
                 .await?;
             if erased < ERASE_AT_ONCE {
+                let fields = [(NodeField::Environment, child_id.as_str()), (NodeField::Checkpoint, last_checkpoint)];
+                node.event(NodeEvent::Destroyed, &fields).map_err(|why| Fault::Unavailable(why.message().into()))?;
                 finished = true;
                 break;
             }
@@ -190,7 +190,11 @@ fn child_path(parent: &Environment, name: &str) -> Result<EnvironmentPath, Fault
     Ok(parent.path.child(name)?)
 }
 
-fn stored(batch: &mut coffer_barrier::Batch<'_>, name: &CanonicalPath) -> Result<Option<ChildRecord>, Fault> {
+pub(crate) fn name_taken() -> Fault {
+    Fault::bad("path is already in use: mounts and environments share their first names")
+}
+
+pub(crate) fn stored(batch: &mut coffer_barrier::Batch<'_>, name: &CanonicalPath) -> Result<Option<ChildRecord>, Fault> {
     match batch.mount(MountId::default()).get(Kind::Environment, name, None)? {
         Some(record) => serde_json::from_slice(&record.bytes)
             .map(Some)

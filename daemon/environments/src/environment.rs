@@ -1,7 +1,7 @@
 //! One open environment.
 use crate::mounts::MountTable;
 use crate::policies::Policies;
-use crate::records::{ChildRecord, ChildState, MountsRecord, mount_id};
+use crate::records::{ChildRecord, MountsRecord, mount_id};
 use arc_swap::ArcSwap;
 use coffer_audit::{Book, BookError};
 use coffer_auth::cert::CertMount;
@@ -129,7 +129,10 @@ impl Environment {
 
     /// The last checkpoint, then the keys are cleared, whoever still holds this environment.
     pub(crate) async fn shut(&self) {
-        if let Err(error) = self.book.close().await {
+        // A deleted environment's keys are gone already: its log ends with the checkpoint of the last second.
+        if let Err(error) = self.book.close().await
+            && self.barrier.is_open()
+        {
             tracing::error!(environment = %self.path, %error, "closed without a last checkpoint");
         }
         self.barrier.close();
@@ -175,14 +178,6 @@ impl Environment {
 
     pub(crate) fn children(&self) -> Arc<Children> {
         self.children.load_full()
-    }
-
-    /// Whether a child's path begins with this segment: then no mount may.
-    pub(crate) fn child_by_segment(&self, segment: &str) -> Option<()> {
-        self.children.load().iter().find(|(name, child)| {
-            child.state == ChildState::Active && name.split('/').next() == Some(segment)
-        })?;
-        Some(())
     }
 
     /// The mount table as of this very transaction.

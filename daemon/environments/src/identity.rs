@@ -7,7 +7,7 @@ use crate::sys::{self, Desk};
 use coffer_audit::{Facts, Intent, PlainField};
 use coffer_auth::cert::{self, CertRefusal, PeerChain, PeerIdentity, Visitor};
 use coffer_auth::token::{self, Asker, AuthFault, TtlLimits};
-use coffer_auth::{Caller, TokenRef};
+use coffer_auth::{Caller, TokenRef, userpass};
 use coffer_engines::Engine;
 use coffer_policy::{Acl, Permit, PublicRoute, Target};
 use coffer_room::{Change, Fault, Outcome, Request};
@@ -180,6 +180,10 @@ impl Registry {
                 let visitor = Visitor { chain: credentials.chain, tokens: &environment.tokens, limits };
                 cert::handle(state, &room, visitor, request).await
             }
+            MountKind::Userpass => {
+                let (tokens, mount_path) = (&environment.tokens, mount.record.path.as_str());
+                userpass::handle(&room, userpass::Visitor { tokens, limits, mount_path }, request).await
+            }
         }
     }
 }
@@ -193,7 +197,9 @@ async fn by_token(
     let certs = environment.certs.load_full();
     let connection = PeerIdentity { mounts: &certs, chain, now };
     match environment.tokens.authenticate(token, &connection, now).await {
-        Ok(caller) => Ok(Some(caller)),
+        // What logs in at a mount does not outlive it.
+        Ok(caller) if environment.mounts().has_auth(caller.auth_mount()) => Ok(Some(caller)),
+        Ok(_) => Err(Fault::PermissionDenied),
         Err(AuthFault::Unknown) => Ok(None),
         Err(fault) => Err(fault.into()),
     }
@@ -225,6 +231,7 @@ impl Addressed {
                 MountKind::Transit => Engine::Transit.route(below).unwrap_or("none"),
                 MountKind::Token => token::route(below).unwrap_or("none"),
                 MountKind::Cert => cert::route(below).unwrap_or("none"),
+                MountKind::Userpass => userpass::route(below).unwrap_or("none"),
             },
         }
     }
@@ -247,15 +254,13 @@ impl Addressed {
 
     /// The entry of the public list that this is.
     fn public_route(&self) -> Option<PublicRoute> {
-        match &self.handler {
-            Handler::Mount(mount, below)
-                if mount.kind == MountKind::Cert
-                    && below.as_str() == "login"
-                    && self.operation == Operation::Write =>
-            {
-                Some(PublicRoute::Login)
-            }
+        let Handler::Mount(mount, below) = &self.handler else { return None };
+        let route = match mount.kind {
+            MountKind::Cert => cert::route(below),
+            MountKind::Userpass => userpass::route(below),
             _ => None,
-        }
+        };
+        let is_login = matches!(route, Some("cert/login" | "userpass/login"));
+        (is_login && self.operation == Operation::Write).then_some(PublicRoute::Login)
     }
 }

@@ -26,6 +26,8 @@ pub enum MountKind {
     Token,
     /// Client certificates.
     Cert,
+    /// Users with a password.
+    Userpass,
 }
 
 impl MountKind {
@@ -38,6 +40,7 @@ impl MountKind {
             (Class::Secret, "kv-v1", None | Some("1")) => Some(Self::KvV1),
             (Class::Secret, "transit", None) => Some(Self::Transit),
             (Class::Auth, "cert", None) => Some(Self::Cert),
+            (Class::Auth, "userpass", None) => Some(Self::Userpass),
             _ => None,
         }
     }
@@ -50,6 +53,7 @@ impl MountKind {
             Self::Transit => "transit",
             Self::Token => "token",
             Self::Cert => "cert",
+            Self::Userpass => "userpass",
         }
     }
 
@@ -116,6 +120,12 @@ impl MountTable {
             };
             long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
+    }
+
+    /// Whether the auth mount that a token comes from is there; tokens of the token mount itself name no other.
+    #[must_use]
+    pub fn has_auth(&self, id: MountId) -> bool {
+        id == MountId::default() || self.of_class(Class::Auth).any(|mount| mount.id == id)
     }
 
     /// All mounts of a class, by path.

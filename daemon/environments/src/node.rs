@@ -113,6 +113,10 @@ impl Registry {
         // The root environment has the store's id: both are random, and one store has one root.
         let context = Context { store: StoreId(store_id), environment: EnvironmentId(store_id) };
         let made = Initialised::new(context, threshold, &*self.entropy).map_err(open::no_entropy)?;
+        let texts = made.shares.iter().map(|share| share.to_text()).collect::<Result<_, _>>();
+        let shares_text = texts.map_err(|_| Fault::Internal("a share can't be written as text"))?;
+        let shares_hex = made.shares.iter().map(|share| share.to_hex()).collect();
+        let shares_base64 = made.shares.iter().map(|share| share.to_base64()).collect();
         let created =
             Barrier::create(self.place(context), made.root_key, vec![made.escrow]).map_err(Fault::from)?;
         let (barrier, seal) = (Arc::clone(&created.barrier), made.seal);
@@ -136,12 +140,7 @@ impl Registry {
         self.status.store(Arc::new(status));
         self.node
             .event(NodeEvent::Initialized, &[(NodeField::Environment, &context.environment.to_string())])?;
-        Ok(InitAnswer {
-            shares_text: made.shares.iter().filter_map(|share| share.to_text().ok()).collect(),
-            shares_hex: made.shares.iter().map(|share| share.to_hex()).collect(),
-            shares_base64: made.shares.iter().map(|share| share.to_base64()).collect(),
-            root_token: root_token.token,
-        })
+        Ok(InitAnswer { shares_text, shares_hex, shares_base64, root_token: root_token.token })
     }
 
     /// Takes one share. Opens the node with the last that is needed.

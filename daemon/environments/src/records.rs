@@ -14,6 +14,13 @@ pub(crate) struct MountsRecord {
     pub(crate) erasing: Vec<String>,
 }
 
+impl MountsRecord {
+    /// Whether a secrets engine's path begins with this name.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        self.mounts.iter().any(|mount| mount.class == "secret" && mount.path.split('/').next() == Some(name))
+    }
+}
+
 /// One mount.
 #[derive(Serialize, Deserialize, Clone)]
 pub struct MountRecord {

@@ -5,7 +5,7 @@
 use crate::children;
 use crate::environment::Environment;
 use crate::registry::Registry;
-use coffer_audit::Facts;
+use coffer_audit::{Facts, NodeLog};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Registry {
     pub async fn work(&self) -> bool {
         let mut erased = false;
         for environment in self.open().iter().flat_map(|open| open.all()) {
-            match round(environment).await {
+            match round(environment, &self.node).await {
                 Ok(done) => erased |= done,
                 // Sealed meanwhile: the next round begins anew.
                 Err(Fault::Sealed) => {}
@@ -40,7 +40,7 @@ impl Registry {
     }
 }
 
-async fn round(environment: &Arc<Environment>) -> Result<bool, Fault> {
+async fn round(environment: &Arc<Environment>, node: &NodeLog) -> Result<bool, Fault> {
     loop {
         let due = environment.tokens.due(environment.clock().now(), TOKENS_AT_ONCE).await?;
         if due.is_empty() {
@@ -58,7 +58,7 @@ async fn round(environment: &Arc<Environment>) -> Result<bool, Fault> {
     while !environment.barrier().reencrypt_step(RECORDS_AT_ONCE).await?.done {}
     upgrade_mounts(environment).await?;
     erase_mounts(environment).await?;
-    children::finish_deletions(environment).await
+    children::finish_deletions(environment, node).await
 }
 
 /// Takes over the secrets of KV mounts that were upgraded to version 2.

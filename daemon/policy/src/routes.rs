@@ -14,7 +14,7 @@ pub enum PublicRoute {
     Health,
     /// `sys/leader`.
     Leader,
-    /// `auth/<mount>/login`: the method behind it asks for a proof of its own.
+    /// `auth/<mount>/login` and `auth/<mount>/login/<name>`: the method behind it asks for a proof of its own.
     Login,
 }
 
@@ -34,8 +34,13 @@ impl PublicRoute {
             Self::Health => path == "sys/health" && operation == Read,
             Self::Leader => path == "sys/leader" && operation == Read,
             Self::Login => {
-                let mount = path.strip_prefix("auth/").and_then(|rest| rest.strip_suffix("/login"));
-                mount.is_some_and(|mount| !mount.is_empty() && mount != "token") && operation == Write
+                let is_mount = |mount: &str| !mount.is_empty() && mount != "token";
+                let is_login = |path: &str| path.strip_suffix("/login").is_some_and(is_mount);
+                let by_name = |path: &str| {
+                    path.rsplit_once('/').is_some_and(|(above, name)| !name.is_empty() && is_login(above))
+                };
+                let below = path.strip_prefix("auth/");
+                below.is_some_and(|path| is_login(path) || by_name(path)) && operation == Write
             }
         }
     }
@@ -52,7 +57,7 @@ pub const SUDO: [&str; 28] = [
     "auth/token/revoke-orphan",
     "auth/token/revoke-orphan/*",
     "sys/audit",
-    "sys/audit/*",
+    "sys/audit/disclose/*",
     "sys/auth/*",
     "sys/config/auditing/*",
     "sys/config/cors",

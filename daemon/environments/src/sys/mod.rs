@@ -19,7 +19,7 @@ pub use route::{Route, routes};
 use crate::{Environment, Registry};
 use coffer_auth::Caller;
 use coffer_room::{Fault, Outcome, Request};
-use coffer_types::Operation as Op;
+use coffer_types::{Operation as Op, WriteMode};
 use std::sync::Arc;
 
 /// What a handler of `sys/` works with.
@@ -33,6 +33,10 @@ pub(crate) struct Desk<'a> {
 
 /// Does what `route` says.
 pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> Result<Outcome, Fault> {
+    // None of these can tell creating from updating, so leave to create alone is not enough.
+    if request.operation == Op::Write && request.write_mode == WriteMode::CreateOnly {
+        return Err(Fault::PermissionDenied);
+    }
     match (route, request.operation) {
         (Route::Mounts, Op::Read) => mounts::list(desk),
         (Route::Mount, Op::Read) => mounts::read(desk),

@@ -1,7 +1,8 @@
 //! `sys/mounts`: what hangs where, and hanging and unhanging it.
 use super::Desk;
 use crate::mounts::{Class, Mount, MountKind};
-use crate::records::MountRecord;
+use crate::children;
+use crate::records::{ChildState, MountRecord};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_types::{CanonicalPath, MountId, random};
 use coffer_wire::{Object, Params};
@@ -70,7 +71,7 @@ pub(super) fn enable_as(desk: &Desk<'_>, params: &Params, class: Class) -> Resul
     let wanted = params.required("type")?;
     let version = params.nested("options")?.map_or(Ok(None), |options| options.string("version"))?;
     let kind = MountKind::named(class, &wanted, version.as_deref().map(String::as_str)).ok_or_else(|| {
-        Fault::bad("'type' must be one of kv (options.version 1 or 2), transit; for auth: cert")
+        Fault::bad("'type' must be one of kv (options.version 1 or 2), transit; for auth: cert, userpass")
     })?;
     let first = path.segments().next().unwrap_or_default().to_lowercase();
     if class == Class::Secret
@@ -79,9 +80,6 @@ pub(super) fn enable_as(desk: &Desk<'_>, params: &Params, class: Class) -> Resul
         return Err(Fault::bad(
             "a secrets engine can't be mounted there: the path must not begin with sys, auth, audit, identity or cubbyhole",
         ));
-    }
-    if class == Class::Secret && desk.environment.child_by_segment(&first).is_some() {
-        return Err(Fault::bad("path is already in use by an environment of that name"));
     }
     let id: [u8; 16] = random(desk.environment.entropy())?;
     let suffix: [u8; 4] = random(desk.environment.entropy())?;
@@ -114,6 +112,12 @@ pub(super) fn enable_as(desk: &Desk<'_>, params: &Params, class: Class) -> Resul
             .ok_or(Fault::Internal("the mount table was altered on disk"))?;
         if taken.collides(&record.full_path()) {
             return Err(Fault::bad("path is already in use, or lies above or below a path in use"));
+        }
+        if class == Class::Secret
+            && let Ok(first) = CanonicalPath::parse(&first)
+            && children::stored(batch, &first)?.is_some_and(|child| child.state == ChildState::Active)
+        {
+            return Err(children::name_taken());
         }
         stored.mounts.push(record.clone());
         environment.write_mounts(batch, stored)?;

@@ -35,6 +35,14 @@ const PATHS: [&str; 22] = [
     "auth//login",
     "auth/token/login",
     "auth/cert/login/x",
+    "auth/a/b/login/x",
+    "auth/cert/login/x/y",
+    "auth/cert/login/",
+    "auth/login/x",
+    "auth//login/x",
+    "auth/token/login/x",
+    "auth/cert/logins/x",
+    "secret/login/x",
     "secret/login",
 ];
 
@@ -59,6 +67,8 @@ fn what_is_public_is_exactly_the_declared_list() {
             "read sys/leader Leader",
             "write auth/cert/login Login",
             "write auth/a/b/login Login",
+            "write auth/cert/login/x Login",
+            "write auth/a/b/login/x Login",
         ]
     );
 }
