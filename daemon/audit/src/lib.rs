@@ -23,3 +23,9 @@ pub use facts::{Facts, PlainField, fault_name, status_of};
 pub use journal::{Durability, Journal, Pace, Settings};
 pub use node::{NodeCount, NodeEvent, NodeField, NodeLog};
 pub use recorded::{Receipt, ReceiptProof, Recorded};
+
+/// Reads `bytes` as what the journal keeps on disk: nothing may panic. For the fuzzer.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    journal::fuzz(bytes);
+}

@@ -223,3 +223,15 @@ impl Journal {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Reads `bytes` as what the journal keeps of itself, its checksum put right, and as a frame.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let summed = [bytes, &keystore_format::merkle::leaf_hash(bytes)].concat();
+    if let Ok(tip) = tip::Tip::decode(&summed) {
+        let own = tip.encode();
+        assert!(tip::Tip::decode(&own).is_ok_and(|again| again.encode() == own));
+    }
+    if let Ok(prepared) = Prepared::parse(bytes) {
+        assert!(bytes.starts_with(&prepared.frame));
+    }
+}

@@ -139,9 +139,9 @@ pub fn fuzz(bytes: &[u8]) {
         let _ = crl.revokes(facts);
     }
     if let Ok(record) = RoleRecord::decode(bytes)
-        && let (Ok(role), Some(facts)) = (Role::new("role", record), &facts)
+        && let Ok(role) = Role::new("role", record)
     {
-        let _ = role.names_in(facts);
+        let _ = role.anchors.iter().filter_map(|anchor| role.names_in(&anchor.facts)).count();
     }
     let Ok(text) = core::str::from_utf8(bytes) else { return };
     if let Ok(der) = crl::der_of(text) {

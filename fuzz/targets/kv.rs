@@ -1,0 +1,3 @@
+//! Records of KV: what is read is written back unchanged.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| coffer_engines::kv2::fuzz(data));

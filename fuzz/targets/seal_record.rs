@@ -1,0 +1,26 @@
+//! The seal record, which is read before there is a key. Root id and MAC are put right, so that the fuzzer gets past them.
+#![no_main]
+use coffer_fuzz::{CONTEXT, KEY};
+use hmac::{Hmac, KeyInit, Mac};
+use keystore_format::ids::WrapId;
+use keystore_format::seal_record::{ShamirParameters, Unverified, root_id, seal_mac_key, unwrap_root};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    assert!(unwrap_root(&KEY, &CONTEXT, WrapId([1; 16]), &[2; 32], data).is_err(), "made under no key");
+    if let Ok(parameters) = ShamirParameters::decode(data) {
+        assert!(parameters.threshold >= 1 && parameters.threshold <= parameters.shares);
+        assert_eq!(parameters.encode(), data);
+    }
+
+    let Ok(unverified) = Unverified::decode(data) else { return };
+    let context = unverified.claimed().ctx;
+    assert!(unverified.verify(&KEY).is_err(), "made under no key");
+    let mut valid = data.to_vec();
+    valid[33..65].copy_from_slice(&root_id(&KEY, &context));
+    let (signed, mac) = valid.split_last_chunk_mut::<32>().expect("has a MAC");
+    let hmac = Hmac::<sha2::Sha256>::new_from_slice(&*seal_mac_key(&KEY, &context)).expect("any length");
+    *mac = hmac.chain_update(&*signed).finalize().into_bytes().into();
+    let record = Unverified::decode(&valid).expect("same shape").verify(&KEY).expect("signed here");
+    assert_eq!(record.encode(&KEY).expect("was read"), valid);
+});
