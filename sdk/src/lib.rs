@@ -28,6 +28,7 @@ mod connect;
 mod envelope;
 mod error;
 mod kv;
+pub mod offline;
 mod receipt;
 mod secret;
 mod snapshot;

@@ -6,8 +6,8 @@
 //! or shown differently to different callers, is noticed as soon as one of them looks again.
 use crate::client::{Answer, Call, Client};
 use crate::error::{Error, Result};
+use crate::offline::is_signed;
 use crate::secret::random;
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -163,10 +163,6 @@ struct Shown {
     leaf: String,
     inclusion: Vec<String>,
     checkpoint: String,
-}
-
-fn is_signed(key: &[u8; 32], text: &[u8], signature: &[u8]) -> bool {
-    UnparsedPublicKey::new(&ED25519, key).verify(text, signature).is_ok()
 }
 
 fn decoded(text: &str) -> Result<Vec<u8>> {
