@@ -3,7 +3,11 @@
 //! Where standard input is no terminal, secrets are its lines and nobody can be asked to confirm.
 use crate::page::say;
 use crate::words::Failure;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::fs::File;
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 pub(crate) fn is_terminal() -> bool {
@@ -12,20 +16,41 @@ pub(crate) fn is_terminal() -> bool {
 
 /// A secret: typed without echo, or the next line of standard input. Empty where nothing was typed, `None` at the end.
 pub(crate) async fn hidden(prompt: String) -> Result<Option<Zeroizing<String>>, Failure> {
+    if is_terminal() {
+        take_interrupts().map_err(Failure::Input)?;
+        IS_ASKING.store(true, Ordering::SeqCst);
+    }
     // On another thread, so that the connection goes on living while a person looks for the envelope with the share.
-    let asked = tokio::task::spawn_blocking(move || {
-        if is_terminal() {
-            rpassword::prompt_password(prompt).map(|text| Some(Zeroizing::new(text)))
-        } else {
-            line()
-        }
-    });
+    let asked = tokio::task::spawn_blocking(move || read(&prompt));
     let read = asked.await.map_err(|_| Failure::Input(std::io::ErrorKind::Other.into()))?;
     match read {
-        Ok(text) => Ok(text.map(|text| Zeroizing::new(text.trim().to_owned()))),
-        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Err(Failure::Stopped),
+        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Err(Failure::Stopped),
+        // Ctrl-D.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(Failure::Input(error)),
+        Ok(text) => Ok(text.map(|text| Zeroizing::new(text.trim().to_owned()))),
     }
+    .inspect(|_| IS_ASKING.store(false, Ordering::SeqCst))
+}
+
+static IS_ASKING: AtomicBool = AtomicBool::new(false);
+
+/// rpassword raises SIGINT for Ctrl-C before it gives the terminal its echo back, which would leave it without. Taken
+/// here, that is an error like another while we ask, and the end of the program else.
+fn take_interrupts() -> std::io::Result<()> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        while interrupts.recv().await.is_some() {
+            if !IS_ASKING.load(Ordering::SeqCst) {
+                std::process::exit(128 + SignalKind::interrupt().as_raw_value());
+            }
+        }
+    });
+    Ok(())
 }
 
 /// A secret that must be there.
@@ -33,6 +58,40 @@ pub(crate) async fn required(prompt: &str) -> Result<Zeroizing<String>, Failure>
     match hidden(prompt.to_owned()).await? {
         Some(text) if !text.is_empty() => Ok(text),
         _ => Err(Failure::NothingTyped),
+    }
+}
+
+fn read(prompt: &str) -> std::io::Result<Option<Zeroizing<String>>> {
+    if is_terminal() { typed(prompt).map(Some) } else { line() }
+}
+
+/// Echo ends before the prompt shows: whoever types ahead of it, or pastes, is not shown either.
+fn typed(prompt: &str) -> std::io::Result<Zeroizing<String>> {
+    let _quiet = Quiet::begin()?;
+    rpassword::prompt_password(prompt).map(Zeroizing::new)
+}
+
+/// A terminal without echo and signals, as rpassword has it while it reads, until this is dropped.
+struct Quiet {
+    terminal: File,
+    before: Termios,
+}
+
+impl Quiet {
+    fn begin() -> std::io::Result<Self> {
+        let terminal = File::open("/dev/tty")?;
+        let before = tcgetattr(&terminal)?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ISIG);
+        tcsetattr(&terminal, OptionalActions::Now, &quiet)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no echo.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
 

@@ -51,6 +51,17 @@ impl Connection {
         self.api_within(USUAL)
     }
 
+    /// A client for what concerns the daemon as a whole, whichever environment the operator is in.
+    pub(crate) fn node(&self) -> Result<Api, Failure> {
+        self.node_within(USUAL)
+    }
+
+    /// As [`Self::node`], for ceremonies that take their time.
+    pub(crate) fn node_within(&self, patience: Duration) -> Result<Api, Failure> {
+        let api = self.api_within(patience)?;
+        Ok(Api { client: api.client.with_namespace("")?, ..api })
+    }
+
     /// A client for requests that may take `patience`, unless the caller said how long.
     pub(crate) fn api_within(&self, patience: Duration) -> Result<Api, Failure> {
         let mut builder = Client::builder().environment()?;
@@ -76,6 +87,11 @@ impl Connection {
         }
         let client = builder.timeout(self.timeout.map_or(patience, Duration::from_secs)).build()?;
         Ok(Api { client, address: self.shown_address() })
+    }
+
+    /// Whether there is a client certificate.
+    pub(crate) fn has_identity(&self) -> bool {
+        self.file(&self.client_cert, "CLIENT_CERT").is_some()
     }
 
     /// A file as the flag names it, or else the variable.

@@ -27,6 +27,7 @@ mod values;
 mod words;
 
 use args::{Cli, Command};
+use coffer_sdk::Error;
 use connect::Connection;
 use page::Page;
 use std::process::ExitCode;
@@ -79,16 +80,21 @@ async fn command(connection: &Connection, command: Command) -> Result<Page, Fail
     }
 }
 
-/// 503 has several reasons. Whether the daemon is sealed or was never initialised is asked, not guessed.
+/// 503 has several reasons, and so has a connection that breaks: the daemon is asked, before anything is guessed.
 async fn explained(connection: &Connection, failure: Failure) -> Failure {
-    if !failure.is_unavailable() {
+    let (is_unavailable, is_broken) = (failure.is_unavailable(), failure.is_broken_off());
+    if !is_unavailable && !is_broken {
         return failure.with_address(connection.shown_address());
     }
-    let Ok(api) = connection.api() else { return failure };
+    let Ok(api) = connection.node() else { return failure };
     match api.client.sys().seal_status().await {
-        Ok(status) if !status.initialized => Failure::NotInitialized,
-        Ok(status) if status.sealed => {
+        Ok(status) if is_unavailable && !status.initialized => Failure::NotInitialized,
+        Ok(status) if is_unavailable && status.sealed => {
             Failure::Sealed { progress: status.progress, threshold: status.threshold }
+        }
+        // It answers nobody who comes like this: TLS 1.3 refuses a certificate only after the handshake.
+        Err(Error::Interrupted(_)) if is_broken => {
+            Failure::Unwelcome { has_identity: connection.has_identity() }
         }
         _ => failure,
     }

@@ -178,7 +178,7 @@ fn columns(head: Option<&[&'static str]>, rows: impl Iterator<Item = Vec<String>
     if let Some(head) = head {
         table.set_header(head);
     }
-    table.add_rows(rows.map(|row| row.iter().map(|cell| visible(cell, true)).collect::<Vec<_>>()));
+    table.add_rows(rows.map(|row| row.iter().map(|cell| visible(cell.trim_end(), true)).collect::<Vec<_>>()));
     table.column_iter_mut().for_each(|column| {
         column.set_padding((0, 2));
     });

@@ -18,8 +18,14 @@ impl Place {
     /// Asks the daemon, as other clients of this API do.
     pub(super) async fn find(api: &Api, at: &At) -> Result<Self, Failure> {
         let full = at.full();
-        let known = api.get(&format!("sys/internal/ui/mounts/{full}")).await?;
-        Self::of(&full, known.data())
+        match api.get(&format!("sys/internal/ui/mounts/{full}")).await {
+            Ok(known) => Self::of(&full, known.data()),
+            // What is not there and what may not be seen look the same.
+            Err(Failure::Server { error, .. }) if error.is_permission_denied() => {
+                Err(Failure::NoMountFor(full))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     fn of(full: &str, known: &Value) -> Result<Self, Failure> {

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Result<Page, Failure> {
-    let api = connection.api_within(PATIENT)?;
+    let api = connection.node_within(PATIENT)?;
     let made = api
         .client
         .sys()

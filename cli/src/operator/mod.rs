@@ -42,9 +42,8 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
 }
 
 pub(crate) async fn status(connection: &Connection) -> Result<Page, Failure> {
-    let api = connection.api()?;
-    let node = api.client.with_namespace("")?;
-    let answer = node.call(coffer_sdk::Method::GET, "sys/seal-status").send().await?;
+    let api = connection.node()?;
+    let answer = api.client.call(coffer_sdk::Method::GET, "sys/seal-status").send().await?;
     Ok(status_page(&api.address, answer.json()?))
 }
 
@@ -90,7 +89,7 @@ fn status_page(address: &str, status: Value) -> Page {
 }
 
 async fn seal(connection: &Connection) -> Result<Page, Failure> {
-    connection.api()?.post("sys/seal", &json!({})).await?;
+    connection.node()?.post("sys/seal", &json!({})).await?;
     Ok(Page::new(json!({ "sealed": true }))
         .good("Sealed: the keys are out of memory, and every request is refused.")
         .note("`coffer operator unseal` opens it again, with the shares."))

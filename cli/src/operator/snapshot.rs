@@ -46,7 +46,7 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
 }
 
 async fn save(connection: &Connection, path: &Path, overwrite: bool) -> Result<Page, Failure> {
-    let api = connection.api()?;
+    let api = connection.node()?;
     let (draft, file) = Draft::begin(path, overwrite)?;
     let handle = file.try_clone().map_err(|error| Failure::file(path, error))?;
     let bar = spinner("saved");
@@ -65,7 +65,7 @@ async fn save(connection: &Connection, path: &Path, overwrite: bool) -> Result<P
 
 async fn restore(connection: &Connection, path: &Path) -> Result<Page, Failure> {
     let (header, size) = header_of(path)?;
-    let api = connection.api_within(PATIENT)?;
+    let api = connection.node_within(PATIENT)?;
     let status = api.client.sys().seal_status().await.map_err(at_restore)?;
     if status.initialized {
         return Err(Failure::AlreadyInitialized);

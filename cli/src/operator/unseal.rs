@@ -22,7 +22,7 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
     if !arguments.shares.is_empty() {
         return Err(Failure::ShareAsArgument);
     }
-    let api = connection.api_within(PATIENT)?;
+    let api = connection.node_within(PATIENT)?;
     if arguments.reset {
         let status = api.client.sys().unseal_reset().await.map_err(at)?;
         return Ok(Page::new(json(&status))
@@ -56,8 +56,14 @@ pub(crate) async fn until_open(api: &Api) -> Result<Page, Failure> {
         };
         match sys.unseal(&Secret::from(share)).await {
             Ok(now) => {
+                let is_known = now.sealed && now.progress == status.progress;
                 status = now;
-                if status.sealed {
+                if is_known {
+                    say(&format!(
+                        "That share was given already: still {} of {}.",
+                        status.progress, status.threshold
+                    ));
+                } else if status.sealed {
                     say(&format!("{} of {}", status.progress, status.threshold));
                 }
             }

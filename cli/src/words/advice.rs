@@ -14,6 +14,12 @@ pub(super) fn next(failure: &Failure) -> String {
             return format!("`coffer kv metadata get {path}` shows which versions there are.");
         }
         Failure::NoSecretPath(mount) => return format!("`coffer kv list {mount}` shows what there is."),
+        Failure::Unwelcome { has_identity: true } => {
+            "Check COFFER_CLIENT_CERT and COFFER_CLIENT_KEY: a certificate that has not expired, is not revoked, and is of a CA that the daemon trusts."
+        }
+        Failure::Unwelcome { has_identity: false } => {
+            "Set COFFER_CLIENT_CERT and COFFER_CLIENT_KEY, or give --client-cert and --client-key."
+        }
         Failure::NotInitialized => {
             "`coffer operator init` initialises it; `coffer operator snapshot restore FILE` brings a backup back."
         }
@@ -43,6 +49,9 @@ pub(super) fn next(failure: &Failure) -> String {
         Failure::RepeatedKey(_) => "Give it once.",
         Failure::NotAnObject(_) | Failure::NotJson { .. } => "Give one object, such as {\"user\": \"app\"}.",
         Failure::NoEnvironmentName => "Environments are named as in `coffer env create prod` or acme/prod.",
+        Failure::NoMountFor(_) => {
+            "`coffer secrets list` shows what hangs where; check the token or certificate, and -n for the environment."
+        }
         Failure::NotKv { .. } => "`coffer secrets list` shows which mounts are of type kv.",
         Failure::NeedsVersions(_) => {
             "`coffer secrets tune PATH --version 2` lets it keep versions from now on."

@@ -18,6 +18,10 @@ pub(crate) enum Failure {
         address: String,
         error: Box<Error>,
     },
+    /// The daemon closes every connection before it answers.
+    Unwelcome {
+        has_identity: bool,
+    },
     NotInitialized,
     AlreadyInitialized,
     Sealed {
@@ -60,6 +64,7 @@ pub(crate) enum Failure {
         present: Vec<String>,
     },
     NoEnvironmentName,
+    NoMountFor(String),
     NotKv {
         mount: String,
         kind: String,
@@ -107,6 +112,11 @@ impl Failure {
         matches!(self, Self::Server { error, .. } if error.is_unavailable())
     }
 
+    /// Whether a connection was made and broke before an answer.
+    pub(crate) fn is_broken_off(&self) -> bool {
+        matches!(self, Self::Server { error, .. } if matches!(**error, Error::Interrupted(_)))
+    }
+
     /// This failure with the address that was tried, where nobody answered.
     pub(crate) fn with_address(self, address: String) -> Self {
         match self {
@@ -132,6 +142,8 @@ impl Failure {
         match self {
             Self::Server { path, error } => server::what(path, error),
             Self::Unreachable { address, error } => server::unreachable(address, error),
+            Self::Unwelcome { has_identity: true } => "the daemon does not accept your client certificate: it closes the connection without an answer".into(),
+            Self::Unwelcome { has_identity: false } => "the daemon closes the connection without an answer: it wants a client certificate, and none is given".into(),
             Self::NotInitialized => "the daemon was never initialised: there is nothing in it yet".into(),
             Self::AlreadyInitialized => {
                 "this daemon holds a store already, and a snapshot is only restored into a new one".into()
@@ -144,7 +156,7 @@ impl Failure {
             Self::Runtime(error) => format!("the operating system refuses what every program needs: {error}"),
             Self::Output(error) => format!("standard output can't be written: {error}"),
             Self::Input(error) => format!("nothing can be read from the terminal or standard input: {error}"),
-            Self::Stopped => "stopped; what was typed before still counts".into(),
+            Self::Stopped => "stopped: nothing more was done".into(),
             Self::NothingTyped => "nothing was typed".into(),
             Self::NotConfirmed => "that is another name: nothing was changed".into(),
             Self::NeedsYes(what) => format!("{} There is no terminal to ask on", what.trim_end()),
@@ -171,6 +183,7 @@ impl Failure {
             }
             Self::NoField { field, .. } => format!("there is no field {field}"),
             Self::NoEnvironmentName => "the environment's name is missing".into(),
+            Self::NoMountFor(path) => format!("no mount that you may use holds {path}"),
             Self::NotKv { mount, kind } => format!("{mount} holds {kind}, not secrets"),
             Self::NeedsVersions(mount) => format!("{mount} is KV version 1, which keeps no versions"),
             Self::NoSecretPath(mount) => {

@@ -73,6 +73,13 @@ fn refused(path: &str, refusal: &Refusal) -> String {
 
 fn after_refusal(path: &str, refusal: &Refusal) -> String {
     match refusal.status {
+        400 if path == "sys/unseal" => "What was given before still counts; `coffer status` shows how far it is.".into(),
+        400 if refusal.sentences.iter().any(|said| said.contains("check-and-set")) => {
+            "`coffer kv get` shows which version is there now: read it again, then decide.".into()
+        }
+        403 if path.starts_with("auth/token/") && path.ends_with("-self") => {
+            "The token has ended, is of another environment (-n; the root is -n \"\"), or there is none: `coffer login` gets one.".into()
+        }
         403 if path.is_empty() => "`coffer token lookup` shows who you are to the daemon.".into(),
         403 => format!(
             "`coffer capabilities {path}` shows what you may do there; check the token or certificate, and -n for the environment."
@@ -171,6 +178,8 @@ mod tests {
             Failure::at(path, Error::Interrupted(broken("received fatal alert: CertificateRequired"))),
             Failure::at(path, Error::Interrupted(broken("connection reset"))),
             Failure::at(path, Error::TimedOut),
+            Failure::Unwelcome { has_identity: true },
+            Failure::Unwelcome { has_identity: false },
             Failure::Sealed { progress: 0, threshold: 3 },
             Failure::Sealed { progress: 2, threshold: 3 },
             Failure::NotInitialized,
@@ -181,6 +190,12 @@ mod tests {
             Failure::HalfIdentity,
             Failure::NeedsYes("This destroys version 3 of secret/app/db for good.".into()),
             Failure::NotConfirmed,
+            Failure::at(
+                "sys/unseal",
+                refusal(400, &["the share is mistyped: some character of it is wrong or missing"]),
+            ),
+            Failure::NoMountFor("secrt/app/db".into()),
+            Failure::at("auth/token/lookup-self", refusal(403, &["permission denied"])),
             Failure::NoPair,
             Failure::InputTwice,
             Failure::RepeatedKey("user".into()),
