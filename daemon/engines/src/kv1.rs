@@ -1,7 +1,8 @@
 //! KV version 1: what is written is what is read, byte for byte.
+use crate::kv2;
 use crate::may_write;
 use crate::paging::{Page, shown};
-use coffer_barrier::BarrierError;
+use coffer_barrier::{BarrierError, Tx};
 use coffer_room::{Answer, Body, Fault, Outcome, Request, Room};
 use coffer_types::{CanonicalPath, Kind, Operation};
 use coffer_wire::Params;
@@ -60,6 +61,7 @@ fn write(room: &Room, request: &Request) -> Result<Outcome, Fault> {
     }
     let record = encode(&request.params);
     Ok(room.change(move |tx| {
+        refuse_upgraded(tx)?;
         let exists = tx.get(Kind::KvV1, &path, None)?.is_some();
         may_write(mode, exists)?;
         tx.put(Kind::KvV1, &path, None, &record)?;
@@ -73,9 +75,18 @@ fn delete(room: &Room, path: &CanonicalPath) -> Result<Outcome, Fault> {
         return Err(Fault::bad("missing path"));
     }
     Ok(room.change(move |tx| {
+        refuse_upgraded(tx)?;
         tx.delete(Kind::KvV1, &path, None)?;
         Ok(Answer::empty())
     }))
+}
+
+/// A change that was under way when the mount became one of version 2 comes too late: nobody would read it.
+fn refuse_upgraded(tx: &mut Tx<'_, '_>) -> Result<(), Fault> {
+    match kv2::was_upgraded(tx)? {
+        true => Err(Fault::Unavailable("this mount was just upgraded to version 2; try again".into())),
+        false => Ok(()),
+    }
 }
 
 /// Version, lease, and the body as it came.

@@ -71,6 +71,11 @@ pub(super) fn load_in(tx: &mut Tx<'_, '_>) -> Result<Config, BarrierError> {
     }
 }
 
+/// Whether a mount of version 1 has become one of version 2: only these have settings.
+pub(crate) fn was_upgraded(tx: &mut Tx<'_, '_>) -> Result<bool, BarrierError> {
+    Ok(tx.get(Kind::KvV2Config, &path()?, None)?.is_some())
+}
+
 /// Writes the mount's settings.
 pub(super) fn store(tx: &mut Tx<'_, '_>, config: &Config) -> Result<(), BarrierError> {
     tx.put(Kind::KvV2Config, &path()?, None, &config.encode()).map(drop)

@@ -12,6 +12,7 @@ mod subkeys;
 mod upgrade;
 mod versions;
 
+pub(crate) use config::was_upgraded;
 pub use upgrade::{upgrade, upgrade_step};
 
 use coffer_room::{Fault, Outcome, Request, Room};

@@ -84,3 +84,13 @@ async fn an_empty_mount_is_done_after_one_step() {
     good(kv.post("data/x", r#"{"data":{}}"#).await);
     assert_eq!(kv.keys(Operation::List, "metadata").await, json!(["x"]));
 }
+
+#[tokio::test]
+async fn a_change_of_version_1_that_comes_after_the_upgrade_is_refused_and_not_lost_silently() {
+    let mut kv = upgraded(&["a"]).await;
+    kv.engine = Engine::KvV1;
+    assert_eq!(refused(kv.post("a", r#"{"v":2}"#).await).0, 503);
+    assert_eq!(refused(kv.delete("a").await).0, 503);
+    kv.engine = Engine::KvV2;
+    assert_eq!(kv.json("data/a").await["data"]["of"], "a");
+}
