@@ -411,6 +411,22 @@ async fn ten_thousand_random_alterations_are_all_named() {
 }
 
 #[tokio::test]
+async fn openings_that_were_exchanged_are_named_to_the_leaf() {
+    let log = make(1).await;
+    let path = segment_path(0);
+    let journal = log.files.0[&path].clone();
+    let parsed = |known: &Known| frame::parse(&journal[known.start..known.end]).unwrap().0;
+    let known = log.frames.iter().find(|known| !parsed(known).openings.is_empty()).unwrap();
+    let mut openings = parsed(known).openings.to_vec();
+    openings[50] ^= 1;
+    let mut files = log.files.clone();
+    files.0.insert(path, replaced(&journal, known, &encode(&Frame { openings: &openings, ..parsed(known) })));
+    let findings = check(&mut files).findings;
+    let named = (findings[0].fault, findings[0].index, findings[0].offset);
+    assert_eq!(named, (LogFault::Openings, Some(known.index), known.start as u64), "{findings:#?}");
+}
+
+#[tokio::test]
 async fn a_known_key_is_demanded() {
     let log = make(1).await;
     let name = log.files.0.keys().find(|name| name.ends_with("/vkey")).unwrap();
