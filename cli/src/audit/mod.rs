@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Check an audit log on its files alone; exit code 4 where anything was altered
+    /// Check an audit log on its files alone, also while the daemon writes; exit code 4 where anything was altered
     Verify {
         /// The log's folder, or a copy: `audit` below the daemon's data_dir
         dir: PathBuf,

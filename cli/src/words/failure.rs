@@ -112,6 +112,11 @@ impl Failure {
         matches!(self, Self::Server { error, .. } if error.is_unavailable())
     }
 
+    /// Whether a file was not there.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        matches!(self, Self::File { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether a connection was made and broke before an answer.
     pub(crate) fn is_broken_off(&self) -> bool {
         matches!(self, Self::Server { error, .. } if matches!(**error, Error::Interrupted(_)))
