@@ -16,6 +16,7 @@ mod certificates;
 mod commands;
 mod environments;
 mod faults;
+mod passwords;
 mod readme;
 mod rule_1_one_path;
 mod rule_2_ids;

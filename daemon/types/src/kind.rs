@@ -29,6 +29,8 @@ pub enum Kind {
     TokenRole = 38,
     /// Which tokens expire by when, for the sweep.
     TokenExpiry = 39,
+    /// A user of a userpass mount, with its password's verifier.
+    UserpassUser = 40,
 
     KvV1 = 64,
     KvV2Config = 65,

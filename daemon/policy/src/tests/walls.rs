@@ -13,7 +13,7 @@ const OPERATIONS: [Operation; 6] = [
 ];
 
 /// Every path that the declared lists or the API's ordinary routes know, and some that look like them.
-const PATHS: [&str; 22] = [
+const PATHS: [&str; 30] = [
     "sys/init",
     "sys/unseal",
     "sys/seal-status",
