@@ -12,7 +12,7 @@ use redb::{
 };
 
 use super::media::{Health, Media, Noted};
-use super::snapshot::{Reading, Snapshot, read_error};
+use super::snapshot::{Reading, Snapshot, caught, read_error};
 use crate::batch::{Base, Changes};
 use crate::committer::Engine;
 use crate::error::StoreError;
@@ -71,7 +71,7 @@ impl RedbEngine {
 
     fn write(&mut self, revision: u64, changes: &Changes) -> Result<(), StoreError> {
         let file = self.file.as_ref().ok_or(StoreError::Failed)?;
-        file.write(changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref())), revision)?;
+        caught(|| file.write(changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref())), revision))?;
         self.reading.publish(file.snapshot().map_err(|_| StoreError::Failed)?);
         self.revision = revision;
         Ok(())
@@ -199,18 +199,20 @@ impl OpenFile {
     }
 
     fn open(storage: Box<dyn StorageBackend>, cache_bytes: usize) -> Result<Self, StoreError> {
-        let file = Self::start(storage, cache_bytes)?;
-        let about = file
-            .database
-            .begin_read()
-            .map_err(|_| StoreError::Failed)?
-            .open_table(ABOUT)
-            .map_err(table_error)?;
-        match about.get("format").map_err(read_error)?.map(|value| value.value()) {
-            Some(FORMAT) => Ok(file),
-            Some(_) => Err(StoreError::UnknownVersion),
-            None => Err(StoreError::Corrupted),
-        }
+        caught(|| {
+            let file = Self::start(storage, cache_bytes)?;
+            let about = file
+                .database
+                .begin_read()
+                .map_err(|_| StoreError::Failed)?
+                .open_table(ABOUT)
+                .map_err(table_error)?;
+            match about.get("format").map_err(read_error)?.map(|value| value.value()) {
+                Some(FORMAT) => Ok(file),
+                Some(_) => Err(StoreError::UnknownVersion),
+                None => Err(StoreError::Corrupted),
+            }
+        })
     }
 
     /// A new store. It takes its place when it is whole, because redb doesn't open a file whose making was cut off.
@@ -230,11 +232,13 @@ impl OpenFile {
     }
 
     fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let transaction = self.database.begin_read().map_err(|_| StoreError::Failed)?;
-        let about = transaction.open_table(ABOUT).map_err(table_error)?;
-        let revision = about.get("revision").map_err(read_error)?.map_or(0, |value| value.value());
-        let records = transaction.open_table(RECORDS).map_err(table_error)?;
-        Ok(Snapshot { records, revision, health: Arc::clone(&self.health) })
+        caught(|| {
+            let transaction = self.database.begin_read().map_err(|_| StoreError::Failed)?;
+            let about = transaction.open_table(ABOUT).map_err(table_error)?;
+            let revision = about.get("revision").map_err(read_error)?.map_or(0, |value| value.value());
+            let records = transaction.open_table(RECORDS).map_err(table_error)?;
+            Ok(Snapshot { records, revision, health: Arc::clone(&self.health) })
+        })
     }
 
     /// One durable commit.

@@ -2,6 +2,7 @@
 //! costs one walk down the tree and no transaction of its own.
 
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -23,24 +24,33 @@ pub(crate) struct Snapshot {
 
 impl Base for Snapshot {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = ReadableTable::get(&self.records, key).map_err(read_error)?;
-        Ok(found.map(|value| value.value().to_vec()))
+        caught(|| {
+            let found = ReadableTable::get(&self.records, key).map_err(read_error)?;
+            Ok(found.map(|value| value.value().to_vec()))
+        })
     }
 
     fn contains(&self, key: &[u8]) -> Result<bool, StoreError> {
-        Ok(ReadableTable::get(&self.records, key).map_err(read_error)?.is_some())
+        caught(|| Ok(ReadableTable::get(&self.records, key).map_err(read_error)?.is_some()))
     }
 
     fn scan(&self, lower: Bound<&[u8]>, visit: Visit<'_>) -> Result<(), StoreError> {
         let bounds: (Bound<&[u8]>, Bound<&[u8]>) = (lower, Bound::Unbounded);
-        for entry in ReadableTable::range::<&[u8]>(&self.records, bounds).map_err(read_error)? {
-            let (key, value) = entry.map_err(read_error)?;
-            if visit(key.value(), value.value()).is_break() {
-                break;
+        caught(|| {
+            for entry in ReadableTable::range::<&[u8]>(&self.records, bounds).map_err(read_error)? {
+                let (key, value) = entry.map_err(read_error)?;
+                if visit(key.value(), value.value()).is_break() {
+                    break;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
+}
+
+/// redb panics where a page of the file is not what its own checks let pass; to us that is a damaged file like any other.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(StoreError::Corrupted))
 }
 
 /// What readers share with the committer.
