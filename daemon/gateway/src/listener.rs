@@ -71,6 +71,8 @@ pub async fn serve(listener: Listener, gateway: Arc<Gateway>, stop: impl Future<
             gateway.metrics.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         });
     }
+    // Nobody is kept waiting at a door that does not open again.
+    drop(listener);
     if tokio::time::timeout(limits.drain, open.shutdown()).await.is_err() {
         tracing::warn!("stopped with requests still open after the time to drain");
     }
