@@ -52,7 +52,9 @@ fn answer_within(
     let mut answer = Object::new();
     let mut first = None;
     for text in &paths {
-        let path = CanonicalPath::from_url(text, true)?;
+        // Not a URL: what stands in a body is not encoded. A slash at the end asks for the listing.
+        let bare = text.strip_prefix('/').unwrap_or(text);
+        let path = CanonicalPath::parse(bare.strip_suffix('/').unwrap_or(bare))?;
         let capabilities = acl.capabilities_within(environment, &path);
         answer = answer.strings(text, &capabilities);
         first.get_or_insert(capabilities);

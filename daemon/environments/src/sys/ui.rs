@@ -21,7 +21,7 @@ pub(super) fn mounts(desk: &Desk<'_>) -> Result<Outcome, Fault> {
 }
 
 pub(super) fn mount(desk: &Desk<'_>) -> Result<Outcome, Fault> {
-    let path = CanonicalPath::from_url(desk.argument, true)?;
+    let path = CanonicalPath::parse(desk.argument)?;
     let table = desk.environment.mounts();
     // What is not there and what may not be seen look the same.
     let (mount, _) = table.find(&path).ok_or(Fault::PermissionDenied)?;
