@@ -7,8 +7,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// A log that is being written is looked at so often before the check gives up.
-const TRIES: usize = 20;
+/// A daemon that writes while we read can look like an alteration, once: a real one is found there again, so often.
+const PERSISTENT: u32 = 3;
+/// So often we look, where what we find goes on changing.
+const ATTEMPTS: u32 = 20;
 
 /// A file that could not be read.
 #[derive(Debug)]
@@ -20,24 +22,53 @@ pub struct Unreadable {
 }
 
 /// Checks the log in `folder` on its files alone (`keystore_format::logcheck`); `known` are keys that the auditor has from
-/// elsewhere. A log that is being written meanwhile is looked at again until a look saw no change.
+/// elsewhere. The log may be written meanwhile.
 ///
 /// # Errors
-/// [`Unreadable`]; of [`io::ErrorKind::ResourceBusy`] where the log never stood still: check a copy.
+/// [`Unreadable`], where a file is there and can't be read.
 pub fn check_log(folder: &Path, known: &[VerifierKey]) -> Result<Report, Unreadable> {
-    for _ in 0..TRIES {
-        let before = LogFolder::open(folder).sizes();
-        let checked = logcheck::check(&mut LogFolder::open(folder), known, is_signed);
-        let after = LogFolder::open(folder).sizes();
-        match (before, checked, after) {
-            (Ok(before), Ok(report), Ok(after)) if before == after => return Ok(report),
-            // A folder that stands still and can't be read is not being written.
-            (Ok(before), Err(error), Ok(after)) if before == after => return Err(error),
-            (Err(error), _, Err(_)) => return Err(error),
-            _ => {}
+    steadily(folder, || logcheck::check(&mut LogFolder::open(folder), known, is_signed))
+}
+
+/// Looks at a log in `folder` that may be written meanwhile, until a look finds nothing wrong, or the same thing as the
+/// looks before it.
+///
+/// # Errors
+/// [`Unreadable`], where that is no file that the daemon has just replaced.
+pub fn steadily<E: From<Unreadable> + MayHaveMoved>(
+    folder: &Path,
+    mut look: impl FnMut() -> Result<Report, E>,
+) -> Result<Report, E> {
+    let mut before = None;
+    let (mut attempt, mut times) = (0, 0);
+    loop {
+        attempt += 1;
+        match look() {
+            Ok(report) => {
+                let first = report.findings.first().cloned();
+                times = if first == before { times + 1 } else { 1 };
+                if first.is_none() || times == PERSISTENT || attempt >= ATTEMPTS {
+                    return Ok(report);
+                }
+                before = first;
+            }
+            // The daemon replaced the file between our list and our look.
+            Err(error) if error.may_have_moved() && attempt < ATTEMPTS && folder.is_dir() => {}
+            Err(error) => return Err(error),
         }
     }
-    Err(Unreadable { path: folder.to_owned(), error: io::ErrorKind::ResourceBusy.into() })
+}
+
+/// An error that may only mean that a file was replaced between a list and a look.
+pub trait MayHaveMoved {
+    /// Whether the file was not there.
+    fn may_have_moved(&self) -> bool;
+}
+
+impl MayHaveMoved for Unreadable {
+    fn may_have_moved(&self) -> bool {
+        self.error.kind() == io::ErrorKind::NotFound
+    }
 }
 
 /// Whether an Ed25519 signature (RFC 8032) is this key's.
@@ -59,28 +90,16 @@ impl LogFolder {
         Self { base: base.to_owned(), last: None }
     }
 
-    /// Every file with its size in bytes, in order of names.
-    ///
-    /// # Errors
-    /// Where the folder can't be read.
-    pub fn sizes(&self) -> Result<Vec<(String, u64)>, Unreadable> {
-        let mut found = Vec::new();
-        self.collect(Path::new(""), &mut found)?;
-        found.sort();
-        Ok(found)
-    }
-
-    fn collect(&self, below: &Path, found: &mut Vec<(String, u64)>) -> Result<(), Unreadable> {
+    fn collect(&self, below: &Path, found: &mut Vec<String>) -> Result<(), Unreadable> {
         let path = self.base.join(below);
         let unreadable = |error| Unreadable { path: path.clone(), error };
         for entry in fs::read_dir(&path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let name = below.join(entry.file_name());
-            let about = entry.metadata().map_err(unreadable)?;
-            if about.is_dir() {
+            if entry.file_type().map_err(unreadable)?.is_dir() {
                 self.collect(&name, found)?;
             } else {
-                found.push((name.to_string_lossy().into_owned(), about.len()));
+                found.push(name.to_string_lossy().into_owned());
             }
         }
         Ok(())
@@ -91,7 +110,10 @@ impl Files for LogFolder {
     type Error = Unreadable;
 
     fn list(&mut self) -> Result<Vec<String>, Unreadable> {
-        Ok(self.sizes()?.into_iter().map(|(name, _)| name).collect())
+        let mut found = Vec::new();
+        self.collect(Path::new(""), &mut found)?;
+        found.sort();
+        Ok(found)
     }
 
     fn read(&mut self, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, Unreadable> {

@@ -1,5 +1,5 @@
 //! Disclosures: made by the daemon, checked without it.
-use super::keys::{self, is_signed};
+use super::keys;
 use crate::connect::Connection;
 use crate::files;
 use crate::page::Page;
@@ -7,6 +7,7 @@ use crate::shapes::text;
 use crate::words::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use coffer_sdk::offline::is_signed;
 use keystore_format::checkpoint::Checkpoint;
 use keystore_format::disclosure::Disclosure;
 use keystore_format::error::FormatError;

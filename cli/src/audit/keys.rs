@@ -1,8 +1,8 @@
 //! The keys that logs are checked with, and who vouches for them.
-use super::folder::Folder;
+use super::folder;
 use crate::files;
 use crate::words::Failure;
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use coffer_sdk::offline::LogFolder;
 use keystore_format::logcheck::Files;
 use keystore_format::note::{MAX_NAME, VerifierKey};
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(super) fn given(texts: &[String]) -> Result<Vec<VerifierKey>, Failure> {
 
 /// The keys that lie in a log's folder, which nobody vouches for.
 pub(super) fn of_folder(dir: &Path) -> Result<Vec<VerifierKey>, Failure> {
-    let mut folder = Folder::open(dir)?;
+    let mut folder = folder::open(dir)?;
     let mut keys = Vec::new();
     for path in folder.list()?.into_iter().filter(|path| path.ends_with("/vkey")) {
         keys.extend(at(&mut folder, &path)?);
@@ -30,12 +30,7 @@ pub(super) fn of_folder(dir: &Path) -> Result<Vec<VerifierKey>, Failure> {
 }
 
 /// The key in this file, where it is one.
-pub(super) fn at(folder: &mut Folder, path: &str) -> Result<Option<VerifierKey>, Failure> {
+pub(super) fn at(folder: &mut LogFolder, path: &str) -> Result<Option<VerifierKey>, Failure> {
     let bytes = folder.read(path, 0, MAX_NAME * 2)?;
     Ok(core::str::from_utf8(&bytes).ok().and_then(|text| VerifierKey::parse(text.trim()).ok()))
-}
-
-/// Ed25519 (RFC 8032).
-pub(super) fn is_signed(key: &[u8; 32], text: &[u8], signature: &[u8]) -> bool {
-    UnparsedPublicKey::new(&ED25519, key).verify(text, signature).is_ok()
 }

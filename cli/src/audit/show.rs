@@ -1,5 +1,5 @@
 //! `audit show`: the journal as JSON lines, a leaf each, safe to print on a terminal.
-use super::folder::Folder;
+use super::folder;
 use crate::page::{Page, say};
 use crate::words::{Exit, Failure, place};
 use clap::Args;
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Page, Failure> {
-    let mut folder = Folder::open(&arguments.dir)?;
+    let mut folder = folder::open(&arguments.dir)?;
     let wanted = match &arguments.environment {
         Some(prefix) => Some(environment(&folder.list()?, prefix)?),
         None => None,

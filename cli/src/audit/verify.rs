@@ -1,46 +1,26 @@
 //! `audit verify`: what the files prove, and where they were first altered.
-use super::folder::Folder;
-use super::keys::{self, is_signed};
+use super::{folder, keys};
 use crate::page::Page;
 use crate::shapes::counted;
 use crate::words::{Exit, Failure, meaning, place};
+use coffer_sdk::offline::{LogFolder, is_signed, steadily};
 use keystore_format::ids::EnvironmentId;
 use keystore_format::logcheck::{self, Finding, LogFault, LogId, Report, hex, tree_path};
 use keystore_format::note::VerifierKey;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// A daemon that writes while we read can look like an alteration, once: one that is real is found there again, so often.
-const PERSISTENT: u32 = 3;
-/// So often we look, where what we find goes on changing.
-const ATTEMPTS: u32 = 20;
 /// So many findings are shown to people; scripts get all.
 const SHOWN: usize = 20;
 
 pub(super) fn run(dir: &Path, keys: &[String]) -> Result<Page, Failure> {
     let known = keys::given(keys)?;
-    let mut before: Option<Finding> = None;
-    let (mut attempt, mut times) = (0, 0);
-    loop {
-        attempt += 1;
-        match look(dir, &known) {
-            Ok(report) => {
-                let first = report.findings.first().cloned();
-                times = if first == before { times + 1 } else { 1 };
-                if first.is_none() || times == PERSISTENT || attempt >= ATTEMPTS {
-                    return Ok(page(&report, &known));
-                }
-                before = first;
-            }
-            // The daemon replaced the file between our list and our look.
-            Err(failure) if failure.is_missing_file() && attempt < ATTEMPTS && dir.is_dir() => {}
-            Err(failure) => return Err(failure),
-        }
-    }
+    let report = steadily(dir, || look(dir, &known))?;
+    Ok(page(&report, &known))
 }
 
 fn look(dir: &Path, known: &[VerifierKey]) -> Result<Report, Failure> {
-    let mut folder = Folder::open(dir)?;
+    let mut folder = folder::open(dir)?;
     let mut report = logcheck::check(&mut folder, known, is_signed)?;
     demand(&mut folder, known, &mut report)?;
     Ok(report)
@@ -48,7 +28,7 @@ fn look(dir: &Path, known: &[VerifierKey]) -> Result<Report, Failure> {
 
 /// Each known key must be the key of a log that is here: neither may the log be gone, nor may its folder hold a key
 /// that names another host.
-fn demand(folder: &mut Folder, known: &[VerifierKey], report: &mut Report) -> Result<(), Failure> {
+fn demand(folder: &mut LogFolder, known: &[VerifierKey], report: &mut Report) -> Result<(), Failure> {
     for key in known {
         let log = report.logs.iter().map(|summary| summary.log).find(|log| is_of(key, *log));
         let Some(log) = log else {
