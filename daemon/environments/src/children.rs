@@ -44,8 +44,17 @@ pub(crate) async fn create(
     let (registry, parent, name) = (Arc::clone(registry), Arc::clone(parent), CanonicalPath::parse(name)?);
     let seal = made.seal;
     Ok(Outcome::Change(Change::new(move |batch| {
-        if let Some(stored) = stored(batch, &name)?.filter(|stored| stored.state == ChildState::Active) {
-            return Ok(Answer::data(describe_child(&parent, name.as_str(), &stored)?));
+        match stored(batch, &name)? {
+            Some(stored) if stored.state == ChildState::Active => {
+                return Ok(Answer::data(describe_child(&parent, name.as_str(), &stored)?));
+            }
+            // Its record says what is still to be erased.
+            Some(ChildRecord { state: ChildState::Deleting { .. }, .. }) => {
+                return Err(Fault::bad(
+                    "the environment that had this name is still being erased: try again in a moment",
+                ));
+            }
+            _ => {}
         }
         if parent.read_mounts(batch)?.takes(name.as_str()) {
             return Err(name_taken());
@@ -87,9 +96,10 @@ pub(crate) async fn delete(
         .open()
         .is_some_and(|open| open.all().any(|other| other.path != path && path.contains(&other.path)))
     {
-        return Err(Fault::bad("the environment has environments below it: delete those first"));
+        return Err(has_children());
     }
-    let last_checkpoint = match registry.open().and_then(|open| open.at(&path).cloned()) {
+    let opened = registry.open().and_then(|open| open.at(&path).cloned());
+    let last_checkpoint = match &opened {
         Some(environment) => environment.book().checkpoint().await.ok().flatten().unwrap_or_default(),
         None => String::new(),
     };
@@ -102,6 +112,9 @@ pub(crate) async fn delete(
         let Some(mut child) = stored(batch, &name)?.filter(|child| child.state == ChildState::Active) else {
             return Ok(Answer::empty());
         };
+        if let Some(environment) = opened.as_ref().filter(|environment| environment.id == id) {
+            refuse_above_others(&mut batch.within(environment.barrier()))?;
+        }
         child.state = ChildState::Deleting {
             at: batch.now().0,
             recoverable_until,
@@ -144,7 +157,10 @@ pub(crate) async fn finish_deletions(parent: &Arc<Environment>, node: &NodeLog) 
                 .barrier()
                 .commit(move |batch| -> Result<usize, Fault> {
                     let erased = erase_environment(batch.transaction(), id, ERASE_AT_ONCE)?;
-                    if erased < ERASE_AT_ONCE {
+                    // The name may belong to another environment by now.
+                    let is_same = stored(batch, &name)?
+                        .is_some_and(|stored| stored.id == child.id && stored.state == child.state);
+                    if erased < ERASE_AT_ONCE && is_same {
                         let child = ChildRecord { state: done.clone(), ..child.clone() };
                         parent_for_commit.write_child(batch, &name, &child)?;
                     }
@@ -152,8 +168,10 @@ pub(crate) async fn finish_deletions(parent: &Arc<Environment>, node: &NodeLog) 
                 })
                 .await?;
             if erased < ERASE_AT_ONCE {
-                let fields = [(NodeField::Environment, child_id.as_str()), (NodeField::Checkpoint, last_checkpoint)];
-                node.event(NodeEvent::Destroyed, &fields).map_err(|why| Fault::Unavailable(why.message().into()))?;
+                let fields =
+                    [(NodeField::Environment, child_id.as_str()), (NodeField::Checkpoint, last_checkpoint)];
+                node.event(NodeEvent::Destroyed, &fields)
+                    .map_err(|why| Fault::Unavailable(why.message().into()))?;
                 finished = true;
                 break;
             }
@@ -177,6 +195,21 @@ async fn backups_until(root: &Environment) -> Result<u64, Fault> {
     Ok(until)
 }
 
+/// Refuses where an environment that is to be deleted has others below it, as of this very transaction: open or not.
+fn refuse_above_others(batch: &mut coffer_barrier::Batch<'_>) -> Result<(), Fault> {
+    for listed in batch.mount(MountId::default()).list(Kind::Environment, &CanonicalPath::default())? {
+        let child = stored(batch, &CanonicalPath::parse(&listed.name)?)?;
+        if child.is_some_and(|child| child.state == ChildState::Active) {
+            return Err(has_children());
+        }
+    }
+    Ok(())
+}
+
+fn has_children() -> Fault {
+    Fault::bad("the environment has environments below it: delete those first")
+}
+
 fn parent_root(registry: &Registry) -> Result<Arc<Environment>, Fault> {
     registry.open().and_then(|open| open.at(&EnvironmentPath::root()).cloned()).ok_or(Fault::Sealed)
 }
@@ -194,7 +227,10 @@ pub(crate) fn name_taken() -> Fault {
     Fault::bad("path is already in use: mounts and environments share their first names")
 }
 
-pub(crate) fn stored(batch: &mut coffer_barrier::Batch<'_>, name: &CanonicalPath) -> Result<Option<ChildRecord>, Fault> {
+pub(crate) fn stored(
+    batch: &mut coffer_barrier::Batch<'_>,
+    name: &CanonicalPath,
+) -> Result<Option<ChildRecord>, Fault> {
     match batch.mount(MountId::default()).get(Kind::Environment, name, None)? {
         Some(record) => serde_json::from_slice(&record.bytes)
             .map(Some)

@@ -118,8 +118,11 @@ impl Registry {
     pub fn spend(&self, who: &Identified) -> Option<Change> {
         let Identified::Caller(caller) = who else { return None };
         let token = caller.token().filter(|token: &TokenRef| token.is_use_limited)?;
-        let home = Arc::clone(self.open()?.at(caller.home_path())?);
+        let home = self.open().and_then(|open| open.at(caller.home_path()).cloned());
+        let home = home.filter(|home| home.id == caller.home());
         Some(Change::new(move |batch| {
+            // Closed meanwhile: a use that can't be taken is none.
+            let home = home.as_ref().ok_or(Fault::Sealed)?;
             token::spend(&mut batch.within(home.barrier()), token)?;
             Ok(coffer_room::Answer::empty())
         }))
@@ -148,7 +151,8 @@ impl Registry {
                 sys::handle(*route, &Desk { registry: self, environment, caller, argument }, request).await
             }
             Handler::Mount(mount, _) => {
-                self.act_on_mount(environment, mount, permit, credentials, request).await
+                let outcome = self.act_on_mount(environment, mount, permit, credentials, request).await?;
+                Ok(while_mounted(environment, mount.id, outcome))
             }
         }
     }
@@ -186,6 +190,18 @@ impl Registry {
             }
         }
     }
+}
+
+/// A change happens only while its mount is there: nothing is written behind the erasing of a disabled one.
+fn while_mounted(environment: &Arc<Environment>, mount: MountId, outcome: Outcome) -> Outcome {
+    let Outcome::Change(mut change) = outcome else { return outcome };
+    let environment = Arc::clone(environment);
+    Outcome::Change(Change::new(move |batch| {
+        if !environment.mounts().has(mount) {
+            return Err(Fault::NoRoute("no handler for route: the mount was disabled".into()));
+        }
+        change.run(batch)
+    }))
 }
 
 async fn by_token(

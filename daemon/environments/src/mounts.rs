@@ -128,6 +128,12 @@ impl MountTable {
         id == MountId::default() || self.of_class(Class::Auth).any(|mount| mount.id == id)
     }
 
+    /// Whether the mount of this id is there.
+    #[must_use]
+    pub fn has(&self, id: MountId) -> bool {
+        self.by_path.values().any(|mount| mount.id == id)
+    }
+
     /// All mounts of a class, by path.
     pub fn of_class(&self, class: Class) -> impl Iterator<Item = &Arc<Mount>> {
         self.by_path.values().filter(move |mount| mount.class == class)

@@ -79,8 +79,11 @@ impl Registry {
     /// # Errors
     /// Where the store or its seal record can't be read.
     pub async fn start(settings: Settings, means: Means) -> Result<Arc<Self>, BarrierError> {
-        let mut status =
-            SealStatus { is_sealed: true, cluster_name: settings.cluster_name.clone(), ..SealStatus::default() };
+        let mut status = SealStatus {
+            is_sealed: true,
+            cluster_name: settings.cluster_name.clone(),
+            ..SealStatus::default()
+        };
         let gate = match read_store_id(&*means.store).await? {
             None => Gate::Uninitialized,
             Some(id) => Gate::Sealed(Box::new(waiting(&*means.store, id, &mut status).await?)),

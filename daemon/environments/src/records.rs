@@ -15,9 +15,10 @@ pub(crate) struct MountsRecord {
 }
 
 impl MountsRecord {
-    /// Whether a secrets engine's path begins with this name.
+    /// Whether a secrets engine's path begins with this name of an environment, which is the same in any case.
     pub(crate) fn takes(&self, name: &str) -> bool {
-        self.mounts.iter().any(|mount| mount.class == "secret" && mount.path.split('/').next() == Some(name))
+        let first = |mount: &MountRecord| mount.path.split('/').next().map(str::to_lowercase);
+        self.mounts.iter().any(|mount| mount.class == "secret" && first(mount).as_deref() == Some(name))
     }
 }
 

@@ -2,6 +2,7 @@
 use crate::Environment;
 use crate::node::{Gate, SealStatus};
 use crate::open;
+use crate::records::ChildState;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use coffer_audit::{Journal, NodeLog};
 use coffer_barrier::Barrier;
@@ -58,6 +59,8 @@ pub struct Registry {
     /// What commits asked for that no commit can do, in their order.
     unsettled: std::sync::Mutex<Vec<Unsettled>>,
     is_unsettled: AtomicBool,
+    /// Held by the one who does it.
+    settling: Mutex<()>,
     jobs: Notify,
 }
 
@@ -86,6 +89,7 @@ impl Registry {
             open: ArcSwapOption::empty(),
             unsettled: std::sync::Mutex::default(),
             is_unsettled: AtomicBool::new(false),
+            settling: Mutex::default(),
             jobs: Notify::new(),
         })
     }
@@ -142,32 +146,73 @@ impl Registry {
 
     /// Asks for what no commit can do, from within a commit.
     pub(crate) fn ask(&self, what: Unsettled) {
-        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+        let mut unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        unsettled.push(what);
         self.is_unsettled.store(true, Ordering::Release);
+        drop(unsettled);
+        // Should the client go away before its request settles this.
+        self.wake_jobs();
     }
 
-    /// Does what commits asked for. The pipeline calls this between a record and its answer.
+    /// Does what commits asked for, in their order. The pipeline calls this between a record and its answer; it returns
+    /// when everything asked for before is done, whoever does it.
     pub async fn settle(self: &Arc<Self>) {
-        if !self.is_unsettled.swap(false, Ordering::AcqRel) {
+        if !self.is_unsettled.load(Ordering::Acquire) {
             return;
         }
-        let asked = std::mem::take(&mut *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner));
-        for what in asked {
-            match what {
-                Unsettled::Open(path, barrier) => match open::one(self, path.clone(), barrier, false).await {
-                    Ok(environment) => self.add(environment),
-                    Err(error) => {
-                        tracing::error!(%path, %error, "a new environment does not open and stays sealed")
-                    }
-                },
-                Unsettled::Close(environments) => {
-                    for environment in environments {
-                        environment.shut().await;
-                    }
+        let registry = Arc::clone(self);
+        // A task of its own: a client that goes away must not stop a seal half-way.
+        if let Err(error) = tokio::spawn(async move { registry.settle_all().await }).await {
+            tracing::error!(%error, "what a commit asked for was not done");
+        }
+    }
+
+    async fn settle_all(self: &Arc<Self>) {
+        let _turn = self.settling.lock().await;
+        loop {
+            let asked = {
+                let mut unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+                if unsettled.is_empty() {
+                    self.is_unsettled.store(false, Ordering::Release);
+                    return;
                 }
-                Unsettled::Seal => self.seal().await,
+                std::mem::take(&mut *unsettled)
+            };
+            for what in asked {
+                match what {
+                    Unsettled::Open(path, barrier) => self.open_new(path, barrier).await,
+                    Unsettled::Close(environments) => {
+                        for environment in environments {
+                            environment.shut().await;
+                        }
+                    }
+                    Unsettled::Seal => self.seal().await,
+                }
             }
         }
+    }
+
+    async fn open_new(self: &Arc<Self>, path: EnvironmentPath, barrier: Arc<Barrier>) {
+        match open::one(self, path.clone(), barrier, false).await {
+            Ok(environment) => {
+                self.add(Arc::clone(&environment));
+                // Deleted while it opened: then the deletion did not find it among the open ones.
+                if !self.is_known(&environment) {
+                    self.remove(&path);
+                    environment.shut().await;
+                }
+            }
+            Err(error) => tracing::error!(%path, %error, "a new environment does not open and stays sealed"),
+        }
+    }
+
+    /// Whether the environment above says that this one is there.
+    fn is_known(&self, environment: &Environment) -> bool {
+        let above = environment.path.parent().and_then(|path| self.open()?.at(&path).cloned());
+        let id = environment.id.to_string();
+        above.is_some_and(|above| {
+            above.children().values().any(|child| child.id == id && child.state == ChildState::Active)
+        })
     }
 
     /// Wakes the background work.

@@ -22,8 +22,10 @@ const RECORDS_ERASED_AT_ONCE: u64 = 2000;
 const RECORDS_AT_ONCE: usize = 200;
 
 impl Registry {
-    /// One round over all open environments. Returns whether a deleted environment was erased completely.
-    pub async fn work(&self) -> bool {
+    /// What clients left behind, then one round over all open environments. Returns whether a deleted environment was
+    /// erased completely.
+    pub async fn work(self: &Arc<Self>) -> bool {
+        self.settle().await;
         let mut erased = false;
         for environment in self.open().iter().flat_map(|open| open.all()) {
             match round(environment, &self.node).await {

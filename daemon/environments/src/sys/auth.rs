@@ -21,7 +21,7 @@ pub(super) fn enable(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault>
 }
 
 pub(super) fn disable(desk: &Desk<'_>) -> Result<Outcome, Fault> {
-    mounts::disable_at(desk, full_path(desk)?)
+    mounts::disable_at(desk, Class::Auth, full_path(desk)?)
 }
 
 pub(super) fn read_tune(desk: &Desk<'_>) -> Result<Outcome, Fault> {

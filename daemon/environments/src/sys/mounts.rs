@@ -1,7 +1,7 @@
 //! `sys/mounts`: what hangs where, and hanging and unhanging it.
 use super::Desk;
-use crate::mounts::{Class, Mount, MountKind};
 use crate::children;
+use crate::mounts::{Class, Mount, MountKind};
 use crate::records::{ChildState, MountRecord};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_types::{CanonicalPath, MountId, random};
@@ -28,7 +28,7 @@ pub(super) fn enable(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault>
 }
 
 pub(super) fn disable(desk: &Desk<'_>) -> Result<Outcome, Fault> {
-    disable_at(desk, mount_path(desk.argument)?.as_str().to_owned())
+    disable_at(desk, Class::Secret, mount_path(desk.argument)?.as_str().to_owned())
 }
 
 pub(super) fn read_tune(desk: &Desk<'_>) -> Result<Outcome, Fault> {
@@ -103,7 +103,7 @@ pub(super) fn enable_as(desk: &Desk<'_>, params: &Params, class: Class) -> Resul
         listing_visibility: String::new(),
     };
     if let Some(config) = params.nested("config")? {
-        settle(&mut record, &config)?;
+        Tuning::read(&config)?.apply(&mut record)?;
     }
     let environment = Arc::clone(desk.environment);
     Ok(Outcome::Change(Change::new(move |batch| {
@@ -125,11 +125,15 @@ pub(super) fn enable_as(desk: &Desk<'_>, params: &Params, class: Class) -> Resul
     })))
 }
 
-pub(super) fn disable_at(desk: &Desk<'_>, full_path: String) -> Result<Outcome, Fault> {
+/// Auth methods are disabled below `sys/auth` only, which needs sudo.
+pub(super) fn disable_at(desk: &Desk<'_>, class: Class, full_path: String) -> Result<Outcome, Fault> {
     let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
         let mut stored = environment.read_mounts(batch)?;
-        let Some(at) = stored.mounts.iter().position(|mount| mount.full_path() == full_path) else {
+        let is_it = |mount: &MountRecord| {
+            (mount.class == "auth") == (class == Class::Auth) && mount.full_path() == full_path
+        };
+        let Some(at) = stored.mounts.iter().position(is_it) else {
             // As the API has it: what is not there is disabled.
             return Ok(Answer::empty());
         };
@@ -147,26 +151,29 @@ pub(super) fn disable_at(desk: &Desk<'_>, full_path: String) -> Result<Outcome, 
 
 pub(super) fn tune_at(desk: &Desk<'_>, full_path: String, params: &Params) -> Result<Outcome, Fault> {
     let table = desk.environment.mounts();
-    let mount = table.at(&full_path).ok_or_else(no_mount)?;
-    let mut tuned = mount.record.clone();
-    settle(&mut tuned, params)?;
+    let id = table.at(&full_path).ok_or_else(no_mount)?.id;
+    let tuning = Tuning::read(params)?;
     let version = params.nested("options")?.map_or(Ok(None), |options| options.string("version"))?;
-    let upgrade = match (mount.kind, version.as_deref().map(String::as_str)) {
-        (_, None) | (MountKind::KvV1, Some("1")) | (MountKind::KvV2, Some("2")) => false,
-        (MountKind::KvV1, Some("2")) => true,
-        (MountKind::KvV2, Some("1")) => {
-            return Err(Fault::bad("a KV version 2 mount can't go back to version 1"));
-        }
-        _ => return Err(Fault::bad("'options.version' must be 1 or 2, and the mount of type kv")),
-    };
-    if upgrade {
-        tuned.version = Some("2".to_owned());
-    }
-    let (environment, id) = (Arc::clone(desk.environment), mount.id);
+    let environment = Arc::clone(desk.environment);
     Ok(Outcome::Change(Change::new(move |batch| {
         let mut stored = environment.read_mounts(batch)?;
-        let slot = stored.mounts.iter_mut().find(|mount| mount.id == tuned.id).ok_or_else(no_mount)?;
-        *slot = tuned.clone();
+        // Judged as it is now: an upgrade that came between is not undone.
+        let name = id.to_string();
+        let record = stored.mounts.iter_mut().find(|mount| mount.id == name).ok_or_else(no_mount)?;
+        let is_kv = record.kind == "kv";
+        let upgrade = match (record.version.as_deref(), version.as_deref().map(String::as_str)) {
+            (_, None) => false,
+            (Some(now), Some(wanted)) if is_kv && now == wanted => false,
+            (Some("1"), Some("2")) if is_kv => true,
+            (Some("2"), Some("1")) if is_kv => {
+                return Err(Fault::bad("a KV version 2 mount can't go back to version 1"));
+            }
+            _ => return Err(Fault::bad("'options.version' must be 1 or 2, and the mount of type kv")),
+        };
+        tuning.apply(record)?;
+        if upgrade {
+            record.version = Some("2".to_owned());
+        }
         environment.write_mounts(batch, stored)?;
         if upgrade {
             coffer_engines::kv2::upgrade(&mut batch.mount(id))?;
@@ -181,33 +188,53 @@ pub(super) fn mount_path(text: &str) -> Result<CanonicalPath, Fault> {
     if path.as_str().is_empty() { Err(Fault::bad("the path of the mount is missing")) } else { Ok(path) }
 }
 
-fn settle(record: &mut MountRecord, params: &Params) -> Result<(), Fault> {
-    let ttl = |name| -> Result<Option<u64>, Fault> {
-        Ok(if params.string(name)?.is_some_and(|text| text.is_empty()) {
-            None
-        } else {
-            params.seconds(name)?
-        })
-    };
-    if let Some(seconds) = ttl("default_lease_ttl")? {
-        record.default_lease_ttl = seconds;
-    }
-    if let Some(seconds) = ttl("max_lease_ttl")? {
-        record.max_lease_ttl = seconds;
-    }
-    if record.max_lease_ttl != 0 && record.default_lease_ttl > record.max_lease_ttl {
-        return Err(Fault::bad("'default_lease_ttl' must not be greater than 'max_lease_ttl'"));
-    }
-    if let Some(text) = params.string("description")? {
-        record.description = text.to_string();
-    }
-    if let Some(text) = params.string("listing_visibility")? {
-        if !matches!(text.as_str(), "" | "hidden" | "unauth") {
+/// What is to be different of a mount; what is not given stays.
+struct Tuning {
+    default_lease_ttl: Option<u64>,
+    max_lease_ttl: Option<u64>,
+    description: Option<String>,
+    listing_visibility: Option<String>,
+}
+
+impl Tuning {
+    fn read(params: &Params) -> Result<Self, Fault> {
+        let ttl = |name| -> Result<Option<u64>, Fault> {
+            Ok(if params.string(name)?.is_some_and(|text| text.is_empty()) {
+                None
+            } else {
+                params.seconds(name)?
+            })
+        };
+        let text = |name| Ok::<_, Fault>(params.string(name)?.map(|text| text.to_string()));
+        let listing_visibility = text("listing_visibility")?;
+        if !matches!(listing_visibility.as_deref(), None | Some("" | "hidden" | "unauth")) {
             return Err(Fault::bad("'listing_visibility' must be hidden or unauth"));
         }
-        record.listing_visibility = text.to_string();
+        Ok(Self {
+            default_lease_ttl: ttl("default_lease_ttl")?,
+            max_lease_ttl: ttl("max_lease_ttl")?,
+            description: text("description")?,
+            listing_visibility,
+        })
     }
-    Ok(())
+
+    fn apply(&self, record: &mut MountRecord) -> Result<(), Fault> {
+        let (default, max) = (
+            self.default_lease_ttl.unwrap_or(record.default_lease_ttl),
+            self.max_lease_ttl.unwrap_or(record.max_lease_ttl),
+        );
+        if max != 0 && default > max {
+            return Err(Fault::bad("'default_lease_ttl' must not be greater than 'max_lease_ttl'"));
+        }
+        (record.default_lease_ttl, record.max_lease_ttl) = (default, max);
+        if let Some(description) = &self.description {
+            record.description.clone_from(description);
+        }
+        if let Some(listing_visibility) = &self.listing_visibility {
+            record.listing_visibility.clone_from(listing_visibility);
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn key(mount: &Mount) -> String {
