@@ -3,7 +3,7 @@
 tools_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$tools_root/target/tools
 missing=()
-for pair in jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc; do
+for pair in jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc c++:g++; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
