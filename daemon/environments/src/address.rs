@@ -3,7 +3,7 @@ use crate::mounts::Mount;
 use crate::sys::Route;
 use crate::{Environment, Registry};
 use coffer_room::Fault;
-use coffer_types::{CanonicalPath, EnvironmentPath, Operation};
+use coffer_types::{CanonicalPath, EnvironmentPath, Operation, PathError};
 use std::sync::Arc;
 
 /// Where a request goes. Only the registry makes one, from an environment that is open.
@@ -40,6 +40,9 @@ impl Registry {
         operation: Operation,
     ) -> Result<Addressed, Fault> {
         let is_listing = matches!(operation, Operation::List | Operation::Scan);
+        if raw_path.starts_with('/') {
+            return Err(PathError::EmptySegment.into());
+        }
         let path = CanonicalPath::from_url(raw_path, is_listing)?;
         let wanted = EnvironmentPath::parse(namespace.unwrap_or_default())?;
         let open = self.open().ok_or(Fault::Sealed)?;

@@ -10,6 +10,8 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -56,19 +58,19 @@ pub async fn serve(listener: Listener, gateway: Arc<Gateway>, stop: impl Future<
         };
         let Ok((socket, address)) = accepted else {
             // Out of descriptors or the like: give the kernel a moment rather than spin.
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let (gateway, http, config) = (Arc::clone(&gateway), Arc::clone(&http), listener.tls.current());
         let watcher = open.watcher();
         tokio::spawn(async move {
             let _slot = slot;
-            gateway.metrics.connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            gateway.metrics.connections.fetch_add(1, Ordering::Relaxed);
             let served = connection(socket, address, config, &http, Arc::clone(&gateway), watcher).await;
             if served.is_none() {
-                gateway.metrics.handshakes_failed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                gateway.metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed);
             }
-            gateway.metrics.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            gateway.metrics.connections.fetch_sub(1, Ordering::Relaxed);
         });
     }
     // Nobody is kept waiting at a door that does not open again.
@@ -108,11 +110,26 @@ async fn connection(
     let accept = TlsAcceptor::from(config).accept(socket);
     let stream = tokio::time::timeout(gateway.limits.handshake, accept).await.ok()?.ok()?;
     let peer = Peer::of(address, stream.get_ref().1)?;
+    let (has_asked, silence) = (Arc::new(AtomicBool::new(false)), gateway.limits.header);
+    let asks = Arc::clone(&has_asked);
     let service = service_fn(move |request| {
+        asks.store(true, Ordering::Relaxed);
         let (gateway, peer) = (Arc::clone(&gateway), peer.clone());
         async move { Ok::<_, Infallible>(pipeline::serve(&gateway, &peer, request).await) }
     });
     // How a connection ends (reset, silence, a broken frame) is the client's affair; its requests were answered one by one.
-    let _ended = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
+    let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ended = served => {}
+        () = never_asked(silence, &has_asked) => {}
+    }
     Some(())
+}
+
+/// Resolves where no request came in `silence`: before the first one, the HTTP library has no deadline of its own.
+async fn never_asked(silence: Duration, has_asked: &AtomicBool) {
+    tokio::time::sleep(silence).await;
+    if has_asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
 }

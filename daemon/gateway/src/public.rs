@@ -12,6 +12,8 @@ use coffer_types::Operation as Op;
 use coffer_wire::{Object, Params};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use std::future::Future;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The paths answered here, as the test of the unauthenticated surface lists them.
@@ -34,8 +36,8 @@ pub(crate) async fn answer(gateway: &Gateway, received: &Received<'_>) -> Option
         (Op::Read, "sys/metrics") => metrics(gateway),
         (Op::Read, "sys/init") => counted(gateway, initialized),
         (Op::Read, "sys/leader") => counted(gateway, leader),
-        (Op::Write, "sys/init") => ceremony(init(gateway, received).await),
-        (Op::Write, "sys/unseal") => ceremony(unseal(gateway, received).await),
+        (Op::Write, "sys/init") => ceremony(gateway, init(gateway, received).await),
+        (Op::Write, "sys/unseal") => ceremony(gateway, unseal(gateway, received).await),
         (_, path) if PATHS.contains(&path) => reply::fault(Fault::UnsupportedOperation),
         _ => return None,
     };
@@ -138,7 +140,8 @@ async fn init(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, NodeF
         }
     }
     let (shares, threshold) = (params.number("secret_shares")?, params.number("secret_threshold")?);
-    let made = gateway.registry.init(shares, threshold).await?;
+    let registry = Arc::clone(&gateway.registry);
+    let made = whole(async move { registry.init(shares, threshold).await }).await?;
     let text = Object::new()
         .strings("keys", made.shares_hex.iter().map(|share| share.as_str()))
         .strings("keys_base64", made.shares_base64.iter().map(|share| share.as_str()))
@@ -152,14 +155,15 @@ async fn unseal(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, Nod
     if params.boolean("reset")?.unwrap_or_default() {
         gateway.registry.reset_unseal()?;
     } else {
-        gateway.registry.unseal(&params.required("key")?).await?;
+        let (registry, key) = (Arc::clone(&gateway.registry), params.required("key")?);
+        whole(async move { registry.unseal(&key).await }).await?;
     }
     Ok(reply::json(200, seal_status(gateway).finish()))
 }
 
 /// Takes an uploaded snapshot, piece by piece: it may be larger than a body may otherwise be.
 pub(crate) async fn restore(gateway: &Gateway, request: http::Request<Incoming>) -> Reply {
-    ceremony(upload(gateway, request.into_body()).await)
+    ceremony(gateway, upload(gateway, request.into_body()).await)
 }
 
 async fn upload(gateway: &Gateway, mut body: Incoming) -> Result<Reply, NodeFault> {
@@ -180,6 +184,18 @@ fn params(gateway: &Gateway, received: &Received<'_>) -> Result<Params, NodeFaul
     Ok(Params::parse(Zeroizing::new(received.body.to_vec()), gateway.limits.json).map_err(Fault::from)?)
 }
 
-fn ceremony(result: Result<Reply, NodeFault>) -> Reply {
-    result.unwrap_or_else(|fault| reply::fault(fault.into()))
+/// A ceremony goes to its end, whether or not the client is still there.
+async fn whole<T: Send + 'static>(
+    ceremony: impl Future<Output = Result<T, NodeFault>> + Send + 'static,
+) -> Result<T, NodeFault> {
+    let done = tokio::spawn(ceremony).await;
+    done.unwrap_or_else(|_| Err(Fault::Internal("a ceremony did not come to its end").into()))
+}
+
+/// A ceremony that was done has its own leaf; one that was refused is counted.
+fn ceremony(gateway: &Gateway, result: Result<Reply, NodeFault>) -> Reply {
+    result.unwrap_or_else(|fault| match gateway.node.count(NodeCount::Unaddressed) {
+        Ok(()) => reply::fault(fault.into()),
+        Err(why) => reply::fault(Fault::Unavailable(why.message().into())),
+    })
 }

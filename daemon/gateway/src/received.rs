@@ -134,14 +134,9 @@ async fn read_body<'g>(
         return Err(Refused::BodyTooLarge);
     }
     let expected = announced.unwrap_or(limits.body_bytes);
-    let share = if expected > SMALL_BODY_BYTES {
-        let kib = u32::try_from(expected.div_ceil(1024)).map_err(|_| Refused::BodyTooLarge)?;
-        Some(memory.acquire_many(kib).await.map_err(|_| Refused::Stopping)?)
-    } else {
-        None
-    };
+    let mut share = None;
     let mut body = Limited::new(body, limits.body_bytes);
-    let mut whole = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(0)));
+    let mut whole = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(0).min(SMALL_BODY_BYTES)));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() {
@@ -150,9 +145,14 @@ async fn read_body<'g>(
                 Refused::Broken
             }
         })?;
-        if let Ok(data) = frame.into_data() {
-            append(&mut whole, &data);
+        let Ok(data) = frame.into_data() else { continue };
+        // Only now: who announces much and sends nothing takes no memory from others.
+        if share.is_none() && whole.len() + data.len() > SMALL_BODY_BYTES {
+            let kib = u32::try_from(expected.div_ceil(1024)).map_err(|_| Refused::BodyTooLarge)?;
+            share = Some(memory.acquire_many(kib).await.map_err(|_| Refused::Stopping)?);
+            whole = grown(&whole, announced.unwrap_or(0));
         }
+        append(&mut whole, &data);
     }
     Ok((whole, share))
 }
@@ -160,11 +160,15 @@ async fn read_body<'g>(
 /// Grows without leaving an uncleared copy behind: the old buffer is cleared when it is dropped.
 fn append(whole: &mut Zeroizing<Vec<u8>>, data: &Bytes) {
     if whole.capacity() - whole.len() < data.len() {
-        let mut grown = Zeroizing::new(Vec::with_capacity((whole.len() + data.len()).next_power_of_two()));
-        grown.extend_from_slice(whole);
-        *whole = grown;
+        *whole = grown(whole, (whole.len() + data.len()).next_power_of_two());
     }
     whole.extend_from_slice(data);
+}
+
+fn grown(whole: &[u8], capacity: usize) -> Zeroizing<Vec<u8>> {
+    let mut grown = Zeroizing::new(Vec::with_capacity(capacity.max(whole.len())));
+    grown.extend_from_slice(whole);
+    grown
 }
 
 fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Refused> {
@@ -179,8 +183,11 @@ fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Refus
 fn token(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Refused> {
     let own = text(headers, "x-vault-token")?.filter(|token| !token.is_empty()).map(Zeroizing::new);
     let bearer = text(headers, "authorization")?.map(Zeroizing::new);
-    let bearer = bearer
-        .and_then(|value| value.strip_prefix("Bearer ").map(|token| Zeroizing::new(token.trim().to_owned())));
+    let bearer = bearer.and_then(|value| {
+        // The scheme is the same in any case (RFC 9110 §11.1); passed over, the certificate would count instead.
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| Zeroizing::new(token.trim().to_owned()))
+    });
     match (own, bearer) {
         (Some(_), Some(_)) => Err(Refused::RepeatedHeader("x-vault-token")),
         (own, bearer) => Ok(own.or(bearer)),
@@ -192,4 +199,20 @@ fn nonce(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Refused> {
     let Some(value) = text(headers, "x-coffer-nonce")? else { return Ok(None) };
     let bytes = base64::engine::general_purpose::STANDARD.decode(value).map_err(|_| Refused::Nonce)?;
     bytes.try_into().map(Some).map_err(|_| Refused::Nonce)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_one_in_whatever_case_its_scheme_is_written() {
+        for (value, is_token) in
+            [("Bearer hvs.x", true), ("bearer hvs.x", true), ("BEARER  hvs.x", true), ("Basic eA==", false)]
+        {
+            let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, value.parse().unwrap())]);
+            let token = token(&headers).unwrap();
+            assert_eq!(token.as_deref().map(String::as_str), is_token.then_some("hvs.x"), "{value}");
+        }
+    }
 }

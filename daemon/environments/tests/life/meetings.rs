@@ -121,3 +121,9 @@ async fn what_was_under_way_in_a_mount_that_is_disabled_is_not_written_behind_th
     node.registry.work().await;
     assert!(matches!(write.record().await, Err(Fault::NoRoute(_))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_slash_before_the_path_is_not_dropped() {
+    let node = Node::open().await;
+    assert!(matches!(node.ask(Operation::Read, "/sys/mounts", "").await, Err(Fault::BadRequest(_))));
+}

@@ -82,7 +82,12 @@ impl Node {
     }
 
     /// As [`Node::ask`], for a client that went away when its request had been recorded.
-    pub(crate) async fn recorded(&self, operation: Operation, path: &str, body: &str) -> Result<String, Fault> {
+    pub(crate) async fn recorded(
+        &self,
+        operation: Operation,
+        path: &str,
+        body: &str,
+    ) -> Result<String, Fault> {
         self.recorded_as(&self.root_token, operation, path, body).await
     }
 
@@ -107,7 +112,8 @@ impl Node {
         let (registry, operation) = (&self.registry, addressed.operation);
         let chain = PeerChain::none();
         let credentials = Credentials { token: Some(Zeroizing::new(token.to_owned())), chain: &chain };
-        let mut facts = Facts { route: addressed.route_name(), operation: operation.name(), ..Facts::default() };
+        let mut facts =
+            Facts { route: addressed.route_name(), operation: operation.name(), ..Facts::default() };
         let who = registry.authenticate(&addressed, &credentials, &mut facts).await?;
         let spend = registry.spend(&who);
         let params = Params::parse(Zeroizing::new(body.into()), Limits::REQUEST)?;
