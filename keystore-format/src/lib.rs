@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod disclosure;
 pub mod envelope;
 pub mod error;
+pub mod fields;
 pub mod frame;
 pub mod head;
 pub mod ids;

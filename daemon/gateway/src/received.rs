@@ -80,8 +80,9 @@ impl<'g> Received<'g> {
 
     /// The parameters: body and query. The body stays readable where it is no JSON (snapshots).
     pub(crate) fn take_params(&mut self, limits: &Limits) -> Result<Params, Fault> {
-        let is_merge =
-            self.content_type.as_deref().is_some_and(|kind| kind.split(';').next() == Some(MERGE_PATCH));
+        let is_merge = self.content_type.as_deref().is_some_and(|kind| {
+            kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(MERGE_PATCH))
+        });
         if self.operation == Operation::Patch && !is_merge {
             return Err(Fault::UnsupportedMediaType(
                 "a PATCH needs Content-Type: application/merge-patch+json (RFC 7396)",
@@ -103,9 +104,11 @@ impl<'g> Received<'g> {
 fn operation(head: &Parts) -> Result<Operation, Refused> {
     let asks = |what: &str| {
         head.uri.query().is_some_and(|query| {
-            query
-                .split('&')
-                .any(|pair| matches!(pair.split_once('='), Some((name, "true" | "1")) if name == what))
+            query.split('&').any(|pair| {
+                pair.split_once('=').is_some_and(|(name, value)| {
+                    name == what && (value == "1" || value.eq_ignore_ascii_case("true"))
+                })
+            })
         })
     };
     Ok(match head.method.as_str() {

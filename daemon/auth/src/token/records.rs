@@ -3,7 +3,8 @@
 use crate::token::{BindingMode, Bound};
 use coffer_barrier::BarrierError;
 use coffer_types::{Kind, MountId, Timestamp};
-use keystore_format::error::FormatError;
+use keystore_format::error::{Fault, FormatError};
+use keystore_format::fields::{Writer, flag, many, optional, text, texts};
 use keystore_format::reader::Reader;
 use zeroize::Zeroizing;
 
@@ -63,7 +64,7 @@ pub(crate) struct TokenRole {
 
 impl TokenRecord {
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut out = Writer::new();
+        let mut out = Writer::new(VERSION);
         out.bytes(&*self.digest);
         out.text(&self.accessor);
         out.texts(&self.policies);
@@ -96,7 +97,7 @@ impl TokenRecord {
             out.bytes(&bound.hash);
         }
         out.optional(self.filed);
-        out.0
+        out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BarrierError> {
@@ -137,7 +138,7 @@ impl TokenRecord {
 
 impl TokenRole {
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut out = Writer::new();
+        let mut out = Writer::new(VERSION);
         for list in [&self.allowed, &self.allowed_globs, &self.disallowed, &self.disallowed_globs] {
             out.texts(list);
         }
@@ -147,7 +148,7 @@ impl TokenRole {
         out.flag(self.no_default_policy);
         out.number(self.period_seconds);
         out.number(self.explicit_max_seconds);
-        out.0
+        out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BarrierError> {
@@ -175,82 +176,6 @@ impl TokenRole {
     }
 }
 
-struct Writer(Zeroizing<Vec<u8>>);
-
-impl Writer {
-    fn new() -> Self {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(512));
-        bytes.push(VERSION);
-        Self(bytes)
-    }
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-    fn number(&mut self, number: u64) {
-        self.bytes(&number.to_be_bytes());
-    }
-    /// Lists and texts are limited to far less than 4 GiB where they come in.
-    fn count(&mut self, count: usize) {
-        self.bytes(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
-    }
-    fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.bytes(text.as_bytes());
-    }
-    fn texts(&mut self, texts: &[String]) {
-        self.count(texts.len());
-        texts.iter().for_each(|text| self.text(text));
-    }
-    fn flag(&mut self, flag: bool) {
-        self.bytes(&[u8::from(flag)]);
-    }
-    fn optional(&mut self, number: Option<u64>) {
-        self.flag(number.is_some());
-        if let Some(number) = number {
-            self.number(number);
-        }
-    }
-}
-
-fn malformed(from: &Reader<'_>, field: &'static str) -> FormatError {
-    from.fault(field, keystore_format::error::Fault::Truncated)
-}
-
-fn text(from: &mut Reader<'_>) -> Result<String, FormatError> {
-    let length = from.u32("length")?;
-    let bytes = from.take(length.into(), "text")?;
-    core::str::from_utf8(bytes).map(str::to_owned).map_err(|_| malformed(from, "text"))
-}
-
-/// Allocates nothing on the word of the count.
-fn many<T>(
-    from: &mut Reader<'_>,
-    mut one: impl FnMut(&mut Reader<'_>) -> Result<T, FormatError>,
-) -> Result<Vec<T>, FormatError> {
-    let count = from.u32("count")?;
-    let mut found = Vec::new();
-    for _ in 0..count {
-        found.push(one(from)?);
-    }
-    Ok(found)
-}
-
-fn texts(from: &mut Reader<'_>) -> Result<Vec<String>, FormatError> {
-    many(from, text)
-}
-
-fn flag(from: &mut Reader<'_>) -> Result<bool, FormatError> {
-    match from.u8("flag")? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(malformed(from, "flag")),
-    }
-}
-
-fn optional(from: &mut Reader<'_>) -> Result<Option<u64>, FormatError> {
-    if flag(from)? { from.u64("number").map(Some) } else { Ok(None) }
-}
-
 fn bound(from: &mut Reader<'_>) -> Result<Bound, FormatError> {
     let mount = MountId(*from.array("mount")?);
     let role = text(from)?;
@@ -258,7 +183,7 @@ fn bound(from: &mut Reader<'_>) -> Result<Bound, FormatError> {
         1 => BindingMode::Identity,
         2 => BindingMode::Key,
         3 => BindingMode::Certificate,
-        _ => return Err(malformed(from, "mode")),
+        _ => return Err(from.fault("mode", Fault::Invalid)),
     };
     Ok(Bound { mount, role, mode, hash: *from.array("hash")? })
 }

@@ -3,7 +3,8 @@
 //! changed, only added to.
 use coffer_barrier::BarrierError;
 use coffer_types::{Kind, Timestamp};
-use keystore_format::error::FormatError;
+use keystore_format::error::{Fault, FormatError};
+use keystore_format::fields::{Writer, flag, text};
 use keystore_format::reader::Reader;
 use zeroize::Zeroizing;
 
@@ -87,8 +88,7 @@ impl Metadata {
     }
 
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut out = Writer(Zeroizing::new(Vec::with_capacity(128 + 33 * self.versions.len())));
-        out.bytes(&[VERSION]);
+        let mut out = Writer::new(VERSION);
         for number in [
             self.created.0,
             self.updated.0,
@@ -114,7 +114,7 @@ impl Metadata {
             out.bytes(&[u8::from(version.is_destroyed)]);
             out.number(version.revision);
         }
-        out.0
+        out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BarrierError> {
@@ -150,7 +150,7 @@ impl Metadata {
                 revision: from.u64("revision")?,
             };
             if version.number <= last || version.number > metadata.current {
-                return Err(malformed(from, "number"));
+                return Err(from.fault("number", Fault::Invalid));
             }
             last = version.number;
             metadata.versions.push(version);
@@ -162,13 +162,12 @@ impl Metadata {
 
 impl Config {
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut out = Writer(Zeroizing::new(Vec::with_capacity(32)));
-        out.bytes(&[VERSION]);
+        let mut out = Writer::new(VERSION);
         out.number(self.max_versions);
         out.bytes(&[u8::from(self.cas_required)]);
         out.number(self.delete_after_seconds);
         out.number(self.upgrading_since.map_or(0, |since| since.0));
-        out.0
+        out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BarrierError> {
@@ -187,43 +186,6 @@ impl Config {
         };
         reader.end("config")?;
         Ok(config)
-    }
-}
-
-struct Writer(Zeroizing<Vec<u8>>);
-
-impl Writer {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-    fn number(&mut self, number: u64) {
-        self.bytes(&number.to_be_bytes());
-    }
-    /// Lists and texts are limited to far less than 4 GiB where they come in.
-    fn count(&mut self, count: usize) {
-        self.bytes(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
-    }
-    fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.bytes(text.as_bytes());
-    }
-}
-
-fn malformed(from: &Reader<'_>, field: &'static str) -> FormatError {
-    from.fault(field, keystore_format::error::Fault::Truncated)
-}
-
-fn text(from: &mut Reader<'_>) -> Result<String, FormatError> {
-    let length = from.u32("length")?;
-    let bytes = from.take(length.into(), "text")?;
-    core::str::from_utf8(bytes).map(str::to_owned).map_err(|_| malformed(from, "text"))
-}
-
-fn flag(from: &mut Reader<'_>) -> Result<bool, FormatError> {
-    match from.u8("flag")? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(malformed(from, "flag")),
     }
 }
 

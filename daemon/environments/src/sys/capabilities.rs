@@ -50,17 +50,16 @@ fn answer_within(
         return Err(Fault::bad("'paths' must name 1 to 1000 paths"));
     }
     let mut answer = Object::new();
-    let mut first = None;
     for text in &paths {
         // Not a URL: what stands in a body is not encoded. A slash at the end asks for the listing.
         let bare = text.strip_prefix('/').unwrap_or(text);
         let path = CanonicalPath::parse(bare.strip_suffix('/').unwrap_or(bare))?;
         let capabilities = acl.capabilities_within(environment, &path);
         answer = answer.strings(text, &capabilities);
-        first.get_or_insert(capabilities);
-    }
-    if let Some(capabilities) = first {
-        answer = answer.strings("capabilities", &capabilities);
+        // Clients that ask for one path look there; several paths may have one of that very name.
+        if paths.len() == 1 && text != "capabilities" {
+            answer = answer.strings("capabilities", &capabilities);
+        }
     }
     Ok(Outcome::Answer(Answer::system(answer)))
 }
