@@ -110,6 +110,7 @@ impl Registry {
         if !matches!(*gate, Gate::Uninitialized) {
             return Err(NodeFault::bad("Coffer is already initialized"));
         }
+        self.forget_restore()?;
         let threshold = Threshold::new(shares.unwrap_or(5), threshold.unwrap_or(3))
             .map_err(|error| NodeFault::bad(error.message()))?;
         let store_id: [u8; 16] = random(&*self.entropy).map_err(Fault::from)?;
@@ -182,11 +183,15 @@ impl Registry {
             self.import(context, &root_key).await?;
         }
         let root = Barrier::open(self.place(context), root_key).await.map_err(Fault::from)?;
-        let opened = open::tree(self, EnvironmentPath::root(), root, is_restore).await;
+        let is_restored = self.is_restore_unfinished();
+        let opened = open::tree(self, EnvironmentPath::root(), root, is_restored).await;
         let opened = opened.map_err(|error| {
             tracing::error!(%error, "the store does not open");
             NodeFault(Fault::Unavailable(format!("the store does not open: {error}").into()))
         })?;
+        if is_restored {
+            self.forget_restore()?;
+        }
         self.set_open(Some(State::with(opened)));
         *gate = Gate::Open;
         let mut status = (*self.seal_status()).clone();

@@ -222,6 +222,7 @@ impl Registry {
                 "the uploaded snapshot changed between being verified and being written",
             )));
         }
+        self.mark_restore()?;
         coffer_store::commit(&*self.store, move |transaction| -> Result<(), CommitError<BarrierError>> {
             put_store_id(transaction, context.store).map_err(CommitError::Refused)
         })
@@ -232,6 +233,39 @@ impl Registry {
         let fields =
             [(NodeField::Action, "restored"), (NodeField::Environment, &*context.environment.to_string())];
         Ok(self.node.event(NodeEvent::Ceremony, &fields)?)
+    }
+
+    /// Remembers on disk, before the store has its id, that this store's logs do not stand in this journal: until all
+    /// environments have been opened once, each is opened as a new incarnation, also after a kill.
+    fn mark_restore(&self) -> Result<(), NodeFault> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mark = self.restore_mark();
+        let made = File::options().create(true).truncate(true).write(true).mode(0o600).open(&mark);
+        let folder = mark.parent().unwrap_or(&mark);
+        let kept = made.and_then(|file| file.sync_all()).and_then(|()| File::open(folder)?.sync_all());
+        kept.map_err(|_| NodeFault::from(Fault::Internal("that a snapshot is restored can't be written down")))
+    }
+
+    /// Whether a restore was cut off before all environments had been opened.
+    pub(crate) fn is_restore_unfinished(&self) -> bool {
+        self.restore_mark().exists()
+    }
+
+    /// All environments are open, or the store is another one: the mark goes.
+    ///
+    /// # Errors
+    /// Where the file can't be removed.
+    pub(crate) fn forget_restore(&self) -> Result<(), NodeFault> {
+        match std::fs::remove_file(self.restore_mark()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(NodeFault::from(Fault::Internal("the mark of a restore can't be removed")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn restore_mark(&self) -> std::path::PathBuf {
+        self.settings.restore_file.with_extension("unfinished")
     }
 
     /// Reads the whole file; with `into`, writes its records, but not the store's id. Gives the digest of all of it.
