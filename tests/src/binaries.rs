@@ -37,7 +37,9 @@ fn built(package: &str) -> PathBuf {
     if last != run {
         let is_release = folder.ends_with("release");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "-p", package]).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        cargo
+            .args(["build", "--quiet", "-p", package])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         cargo.args(is_release.then_some("--release"));
         assert!(cargo.status().unwrap().success(), "{package} does not build");
         stamp.rewind().unwrap();

@@ -67,22 +67,39 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Looks for many patterns in one pass, by their first four bytes.
-struct Search(HashMap<[u8; 4], Vec<Vec<u8>>>);
+pub(crate) struct Search {
+    by_start: HashMap<[u8; 4], Vec<Vec<u8>>>,
+    /// Which first two bytes there are: most places are passed over by this alone.
+    starts: Vec<bool>,
+}
 
 impl Search {
     fn new(values: &[Vec<u8>]) -> Self {
-        let mut by_start: HashMap<[u8; 4], Vec<Vec<u8>>> = HashMap::new();
-        for pattern in values.iter().flat_map(|value| spellings(value)) {
-            let start = pattern[..4].try_into().unwrap();
-            by_start.entry(start).or_default().push(pattern);
-        }
-        Self(by_start)
+        Self::of(values.iter().flat_map(|value| spellings(value)).collect())
     }
 
-    fn run(&self, bytes: &[u8]) -> Vec<String> {
+    pub(crate) fn of(patterns: Vec<Vec<u8>>) -> Self {
+        let mut search = Self { by_start: HashMap::new(), starts: vec![false; 1 << 16] };
+        for pattern in patterns {
+            let start: [u8; 4] = pattern[..4].try_into().unwrap();
+            search.starts[usize::from(u16::from_be_bytes([start[0], start[1]]))] = true;
+            search.by_start.entry(start).or_default().push(pattern);
+        }
+        search
+    }
+
+    pub(crate) fn run(&self, bytes: &[u8]) -> Vec<String> {
         let mut found = Vec::new();
-        for at in 0..bytes.len().saturating_sub(3) {
-            let Some(patterns) = self.0.get(&bytes[at..at + 4]) else { continue };
+        let mut last = 0;
+        for (end, byte) in bytes.iter().enumerate() {
+            last = last << 8 | u16::from(*byte);
+            if end == 0 || !self.starts[usize::from(last)] {
+                continue;
+            }
+            let at = end - 1;
+            let Some(patterns) = bytes.get(at..at + 4).and_then(|start| self.by_start.get(start)) else {
+                continue;
+            };
             for pattern in patterns {
                 if bytes[at..].starts_with(pattern) {
                     found.push(format!("{:?} at byte {at}", String::from_utf8_lossy(pattern)));
@@ -94,7 +111,8 @@ impl Search {
 }
 
 fn spellings(value: &[u8]) -> Vec<Vec<u8>> {
-    let mut all = vec![value.to_vec(), hex::encode(value).into_bytes(), hex::encode_upper(value).into_bytes()];
+    let mut all =
+        vec![value.to_vec(), hex::encode(value).into_bytes(), hex::encode_upper(value).into_bytes()];
     for shift in 0..3 {
         // Characters that the neighbours have no part in.
         let shifted = [&[0; 2][..shift], value].concat();
@@ -127,7 +145,12 @@ mod tests {
         assert!(canaries.found_in(b"nothing to see").is_empty());
         for before in 0..5 {
             let text = ["?".repeat(before).as_bytes(), value.as_bytes(), b"tail"].concat();
-            for spelt in [text.clone(), hex::encode(&text).into(), STANDARD.encode(&text).into(), URL_SAFE.encode(&text).into()] {
+            for spelt in [
+                text.clone(),
+                hex::encode(&text).into(),
+                STANDARD.encode(&text).into(),
+                URL_SAFE.encode(&text).into(),
+            ] {
                 let log = [b"a log line: ".as_slice(), &spelt].concat();
                 assert!(!canaries.found_in(&log).is_empty(), "{}", String::from_utf8_lossy(&log));
             }

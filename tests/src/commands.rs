@@ -42,7 +42,7 @@ pub fn run(mut command: Command, input: &str) -> Output {
 
 impl Output {
     /// Standard output of a program that must have succeeded.
-    #[must_use]
+    #[allow(clippy::must_use_candidate, reason = "often only the success matters")]
     #[track_caller]
     pub fn ok(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
@@ -62,7 +62,14 @@ impl House {
 
     /// A program with the environment that names server, certificates and token, all prefixed.
     #[must_use]
-    pub fn program(&self, program: impl AsRef<OsStr>, prefix: &str, identity: &Identity, token: Option<&str>, namespace: &str) -> Command {
+    pub fn program(
+        &self,
+        program: impl AsRef<OsStr>,
+        prefix: &str,
+        identity: &Identity,
+        token: Option<&str>,
+        namespace: &str,
+    ) -> Command {
         let (certificate, key) = self.files("program", identity);
         let mut command = Command::new(program);
         command.env_clear().env("HOME", self.at(".")).current_dir(self.at("."));
@@ -74,7 +81,9 @@ impl House {
         let mut set = |name: &str, value: &OsStr| {
             command.env(format!("{prefix}_{name}"), value);
         };
-        set("ADDR", format!("https://{}", self.address()).as_ref());
+        if let Some(address) = self.listens_at() {
+            set("ADDR", format!("https://{address}").as_ref());
+        }
         set("CACERT", self.at("ca.pem").as_ref());
         set("CLIENT_CERT", certificate.as_ref());
         set("CLIENT_KEY", key.as_ref());
@@ -105,7 +114,8 @@ impl House {
     /// `bao` as the operator with the root token; none where it is not installed.
     #[must_use]
     pub fn bao(&self, namespace: &str, arguments: &[&str]) -> Option<Output> {
-        let mut command = self.program(find("bao")?, "VAULT", &self.operator, Some(&self.root_token), namespace);
+        let mut command =
+            self.program(find("bao")?, "VAULT", &self.operator, Some(&self.root_token), namespace);
         command.args(arguments);
         Some(run(command, ""))
     }
@@ -115,7 +125,9 @@ impl House {
     pub fn curl(&self, identity: &Identity, path: &str, arguments: &[&str]) -> (u16, String) {
         let (certificate, key) = self.files("curl", identity);
         let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--write-out", "\n%{http_code}", "--cacert"]).arg(self.at("ca.pem"));
+        command
+            .args(["--silent", "--show-error", "--write-out", "\n%{http_code}", "--cacert"])
+            .arg(self.at("ca.pem"));
         command.arg("--cert").arg(certificate).arg("--key").arg(key).args(arguments);
         command.arg(format!("https://localhost:{}/v1/{path}", self.address().port()));
         command.args(["--resolve", &format!("localhost:{}:127.0.0.1", self.address().port())]);

@@ -1,4 +1,5 @@
 //! Looking into a process: its memory as a privileged dump would show it.
+use crate::canaries::Search;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -12,6 +13,7 @@ pub fn is_root() -> bool {
 /// dumpable. Pages that even root can't read (memfd_secret) are passed over, as a dump passes them over.
 #[must_use]
 pub fn memory_holds(pid: u32, patterns: &[Vec<u8>]) -> Vec<String> {
+    let search = Search::of(patterns.to_vec());
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let mut memory = File::open(format!("/proc/{pid}/mem")).unwrap();
     let mut found = Vec::new();
@@ -26,11 +28,7 @@ pub fn memory_holds(pid: u32, patterns: &[Vec<u8>]) -> Vec<String> {
         if memory.seek(SeekFrom::Start(from)).is_err() || memory.read_exact(&mut bytes).is_err() {
             continue;
         }
-        for pattern in patterns {
-            if contains(&bytes, pattern) {
-                found.push(format!("{:?} in {line}", String::from_utf8_lossy(pattern)));
-            }
-        }
+        found.extend(search.run(&bytes).into_iter().map(|what| format!("{what} of {line}")));
     }
     found
 }
@@ -41,17 +39,4 @@ pub fn resident_bytes(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-}
-
-fn contains(bytes: &[u8], pattern: &[u8]) -> bool {
-    let first = pattern[0];
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| *byte == first) {
-        rest = &rest[at..];
-        if rest.starts_with(pattern) {
-            return true;
-        }
-        rest = &rest[1..];
-    }
-    false
 }

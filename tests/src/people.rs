@@ -1,8 +1,8 @@
 //! Certificates: an authority, those whom it knows, and lists of those whom it knows no more.
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SanType,
-    SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -123,7 +123,9 @@ impl Person {
         let sans = &mut params.subject_alt_names;
         sans.extend(self.dns.iter().map(|name| SanType::DnsName(name.as_str().try_into().unwrap())));
         sans.extend(self.uris.iter().map(|uri| SanType::URI(uri.as_str().try_into().unwrap())));
-        sans.extend(self.emails.iter().map(|address| SanType::Rfc822Name(address.as_str().try_into().unwrap())));
+        sans.extend(
+            self.emails.iter().map(|address| SanType::Rfc822Name(address.as_str().try_into().unwrap())),
+        );
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = self.usages.iter().map(|usage| usage.purpose()).collect();
         params.not_before = OffsetDateTime::now_utc() + Duration::seconds(self.from_seconds);

@@ -104,14 +104,20 @@ impl Asked {
     #[must_use]
     #[track_caller]
     pub fn token(&self) -> String {
-        self.body["auth"]["client_token"].as_str().unwrap_or_else(|| panic!("no token in {}", self.body)).to_owned()
+        self.body["auth"]["client_token"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no token in {}", self.body))
+            .to_owned()
     }
 
     /// Its accessor.
     #[must_use]
     #[track_caller]
     pub fn accessor(&self) -> String {
-        self.body["auth"]["accessor"].as_str().unwrap_or_else(|| panic!("no accessor in {}", self.body)).to_owned()
+        self.body["auth"]["accessor"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no accessor in {}", self.body))
+            .to_owned()
     }
 }
 

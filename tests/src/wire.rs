@@ -72,7 +72,9 @@ impl Tls {
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
-                let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).collect::<Result<_, _>>().unwrap();
+                let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes())
+                    .collect::<Result<_, _>>()
+                    .unwrap();
                 let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
                 builder.with_client_auth_cert(chain, key).unwrap()
             }
@@ -111,7 +113,13 @@ impl Wire {
     ///
     /// # Errors
     /// Where the connection ends before a whole answer.
-    pub fn ask(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Reply> {
+    pub fn ask(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<Reply> {
         let mut text = format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n");
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -159,7 +167,8 @@ impl Wire {
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
             .collect();
-        let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let header =
+            |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let body = if is_head || status == 204 {
             Vec::new()
         } else if header("transfer-encoding").is_some() {
@@ -180,7 +189,8 @@ impl Wire {
                 }
                 self.more()?;
             };
-            let size = usize::from_str_radix(std::str::from_utf8(&self.buffer[..end]).unwrap().trim(), 16).unwrap();
+            let size =
+                usize::from_str_radix(std::str::from_utf8(&self.buffer[..end]).unwrap().trim(), 16).unwrap();
             self.buffer.drain(..end + 2);
             whole.extend(self.take(size)?);
             self.take(2)?;
@@ -214,7 +224,12 @@ impl Wire {
         loop {
             match self.more() {
                 Ok(()) => self.buffer.clear(),
-                Err(error) => return !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+                Err(error) => {
+                    return !matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    );
+                }
             }
         }
     }

@@ -1,12 +1,16 @@
 //! The door: which certificates open it, which no longer do, and what is spoken there.
-use coffer_tests::{Ask, Authority, House, Identity, Person, Reply, Setup, Tls, Usage, Wire, eventually, find};
+use coffer_tests::{
+    Ask, Authority, House, Identity, Person, Reply, Setup, Tls, Usage, Wire, eventually, find,
+};
 use rustls::ProtocolVersion;
 use rustls::client::Resumption;
 use serde_json::{Value, json};
 
 /// Whether the door opens: a request is answered at all.
 fn opens(house: &House, tls: &Tls) -> bool {
-    Wire::connect(house.address(), tls).and_then(|mut wire| wire.ask("GET", "/v1/sys/health", &[], b"")).is_ok()
+    Wire::connect(house.address(), tls)
+        .and_then(|mut wire| wire.ask("GET", "/v1/sys/health", &[], b""))
+        .is_ok()
 }
 
 fn admits(house: &House, identity: &Identity) -> bool {
@@ -24,7 +28,10 @@ async fn only_a_valid_client_certificate_of_the_right_ca_opens_the_door() {
     let nobody = Tls { identity: None, ..house.tls(&house.operator) };
     assert!(!opens(&house, &nobody), "no certificate");
     assert!(!admits(&house, &Authority::new("Another CA").issue(&Person::named("operator"))), "another CA");
-    assert!(!admits(&house, &Authority::new("The house's CA").issue(&Person::named("operator"))), "another CA of the same name");
+    assert!(
+        !admits(&house, &Authority::new("The house's CA").issue(&Person::named("operator"))),
+        "another CA of the same name"
+    );
     assert!(!admits(&house, &Authority::self_signed(&Person::named("operator"))), "self-signed");
     assert!(!admits(&house, &house.issue(&Person::named("late").valid(-7200, -60))), "expired");
     assert!(!admits(&house, &house.issue(&Person::named("early").valid(3600, 7200))), "not yet valid");
@@ -71,7 +78,9 @@ async fn no_session_is_resumed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_1_and_http_2_are_spoken() {
     let house = House::start().await;
-    for (offered, agreed) in [(vec![b"h2".as_slice(), b"http/1.1"], b"h2".as_slice()), (vec![b"http/1.1"], b"http/1.1")] {
+    for (offered, agreed) in
+        [(vec![b"h2".as_slice(), b"http/1.1"], b"h2".as_slice()), (vec![b"http/1.1"], b"http/1.1")]
+    {
         let tls = Tls { protocols: offered, ..house.tls(&house.operator) };
         assert_eq!(Wire::connect(house.address(), &tls).unwrap().session().alpn_protocol(), Some(agreed));
     }
@@ -122,7 +131,10 @@ async fn a_revocation_is_in_force_after_a_reload_without_a_restart() {
         std::fs::write(house.at("crl.pem"), damaged).unwrap();
         let before = house.log().matches("reloaded").count();
         house.hang_up();
-        eventually("the reload in the log", || async { (house.log().matches("reloaded").count() > before).then_some(()) }).await;
+        eventually("the reload in the log", || async {
+            (house.log().matches("reloaded").count() > before).then_some(())
+        })
+        .await;
         assert!(admits(&house, &house.operator));
         assert!(!admits(&house, &thief), "{damaged}");
     }
@@ -131,8 +143,17 @@ async fn a_revocation_is_in_force_after_a_reload_without_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_revoked_at_the_auth_method_is_nobody_and_stays_so_over_a_kill() {
     let mut house = House::start().await;
-    house.role(&house.root(), "app", json!({ "token_policies": ["default"], "allowed_uri_sans": ["spiffe://x/*"] })).await;
-    let (app, other) = (house.issue(&Person::named("app").uri("spiffe://x/a")), house.issue(&Person::named("o").uri("spiffe://x/b")));
+    house
+        .role(
+            &house.root(),
+            "app",
+            json!({ "token_policies": ["default"], "allowed_uri_sans": ["spiffe://x/*"] }),
+        )
+        .await;
+    let (app, other) = (
+        house.issue(&Person::named("app").uri("spiffe://x/a")),
+        house.issue(&Person::named("o").uri("spiffe://x/b")),
+    );
     let token = house.client(&app).login_by_certificate("cert", None).await.unwrap();
     house.canaries.add(token.token.expose());
     let by_token = |house: &House| house.client(&app).with_token(token.token.expose().as_str()).unwrap();
@@ -166,7 +187,10 @@ async fn new_certificates_are_taken_without_dropping_a_connection() {
     std::fs::write(house.at("ca.pem"), format!("{}{}", house.authority.pem(), authority.pem())).unwrap();
     house.hang_up();
     let newcomer = authority.issue(&Person::named("newcomer"));
-    eventually("the new certificate", || async { opens(&house, &Tls::new(&authority.pem(), &newcomer)).then_some(()) }).await;
+    eventually("the new certificate", || async {
+        opens(&house, &Tls::new(&authority.pem(), &newcomer)).then_some(())
+    })
+    .await;
     for _ in 0..5 {
         assert_eq!(health(&mut open).unwrap().status, 200, "the open connection was dropped");
     }
@@ -175,7 +199,13 @@ async fn new_certificates_are_taken_without_dropping_a_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_expires_during_a_connection_is_refused_within_it() {
     let house = House::start().await;
-    house.role(&house.root(), "app", json!({ "token_policies": ["default"], "allowed_uri_sans": ["spiffe://x/*"] })).await;
+    house
+        .role(
+            &house.root(),
+            "app",
+            json!({ "token_policies": ["default"], "allowed_uri_sans": ["spiffe://x/*"] }),
+        )
+        .await;
     let app = house.issue(&Person::named("app").uri("spiffe://x/a").valid(-60, 4));
     // One HTTP/2 connection throughout.
     let client = house.client(&app);
@@ -190,7 +220,11 @@ async fn a_certificate_that_expires_during_a_connection_is_refused_within_it() {
 async fn a_house_with_a_list_that_is_missing_does_not_open() {
     let mut house = House::empty(Setup::default()).await;
     assert!(house.stop().success());
-    for (name, content) in [("none.pem", None), ("empty.pem", Some("")), ("bad.pem", Some("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"))] {
+    for (name, content) in [
+        ("none.pem", None),
+        ("empty.pem", Some("")),
+        ("bad.pem", Some("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")),
+    ] {
         if let Some(content) = content {
             std::fs::write(house.at(name), content).unwrap();
         }

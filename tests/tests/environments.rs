@@ -4,7 +4,8 @@ use coffer_tests::{Ask, House, ask, eventually, random_hex};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const EVERYTHING: &[(&str, &[&str])] = &[("*", &["create", "read", "update", "patch", "delete", "list", "sudo"])];
+const EVERYTHING: &[(&str, &[&str])] =
+    &[("*", &["create", "read", "update", "patch", "delete", "list", "sudo"])];
 
 /// An environment with one of everything in it, and an administrator of it who is not root.
 struct Tenant {
@@ -26,7 +27,13 @@ async fn tenant(house: &House, name: &'static str) -> Tenant {
     root.kv("secret").put("app/db", &json!({ "password": secret }), Cas::New).await.unwrap();
     root.transit("transit").create("key", KeyType::Aes256Gcm96).await.unwrap();
     let ciphertext = root.transit("transit").encrypt("key", b"something", b"").await.unwrap();
-    house.role(&root, "role", json!({ "allowed_uri_sans": [format!("spiffe://x/{name}")], "token_policies": ["admin"] })).await;
+    house
+        .role(
+            &root,
+            "role",
+            json!({ "allowed_uri_sans": [format!("spiffe://x/{name}")], "token_policies": ["admin"] }),
+        )
+        .await;
     Tenant { name, root, admin, admin_token, admin_accessor: info.text("accessor"), secret, ciphertext }
 }
 
@@ -63,8 +70,16 @@ async fn a_token_of_one_environment_is_nothing_in_another() {
         a_in_b.ask(method, path, body.clone()).await.refused(403);
         if !path.contains("self") {
             // Neither in the environment above, nor by way of it.
-            assert_eq!(a_in_root.ask(method, path, body.clone()).await.status, 403, "{method} {path} in root");
-            assert_eq!(a_in_root.ask(method, &format!("beta/{path}"), body).await.status, 403, "{method} beta/{path}");
+            assert_eq!(
+                a_in_root.ask(method, path, body.clone()).await.status,
+                403,
+                "{method} {path} in root"
+            );
+            assert_eq!(
+                a_in_root.ask(method, &format!("beta/{path}"), body).await.status,
+                403,
+                "{method} beta/{path}"
+            );
         }
     }
     a_in_root.ask("POST", "sys/seal", json!({})).await.refused(403);
@@ -90,15 +105,24 @@ async fn ids_of_another_environment_do_not_exist_for_its_neighbours_administrato
         ]
     };
     let unknown = format!("hvs.{}", random_hex(20));
-    for ((path, theirs), (_, nobodys)) in foreign(&b.admin_token, &b.admin_accessor).into_iter().zip(foreign(&unknown, "00000000-0000-4000-8000-000000000000")) {
-        let (foreign, unknown) = (a.admin.ask("POST", path, theirs).await, a.admin.ask("POST", path, nobodys).await);
+    for ((path, theirs), (_, nobodys)) in foreign(&b.admin_token, &b.admin_accessor)
+        .into_iter()
+        .zip(foreign(&unknown, "00000000-0000-4000-8000-000000000000"))
+    {
+        let (foreign, unknown) =
+            (a.admin.ask("POST", path, theirs).await, a.admin.ask("POST", path, nobodys).await);
         // A foreign id and one that never was can't be told apart.
-        assert_eq!((foreign.status, foreign.body["errors"].clone()), (unknown.status, unknown.body["errors"].clone()), "{path}");
+        assert_eq!(
+            (foreign.status, foreign.body["errors"].clone()),
+            (unknown.status, unknown.body["errors"].clone()),
+            "{path}"
+        );
         let is_idempotent = path.ends_with("revoke") || path.ends_with("revoke-orphan");
         assert!(is_idempotent || matches!(foreign.status, 400 | 403 | 404), "{path}: {}", foreign.status);
     }
     // Root's own token and accessor neither.
-    let root_accessor = house.root().ask("GET", "auth/token/lookup-self", Value::Null).await.ok().text("accessor");
+    let root_accessor =
+        house.root().ask("GET", "auth/token/lookup-self", Value::Null).await.ok().text("accessor");
     for (path, body) in foreign(&house.root_token, &root_accessor) {
         let answer = a.admin.ask("POST", path, body).await;
         assert!(answer.status >= 400 || answer.body.is_null(), "{path}: {} {}", answer.status, answer.body);
@@ -121,14 +145,24 @@ async fn a_policy_reaches_an_environment_below_only_where_it_names_it() {
     root.sys().put_policy("named", text).await.unwrap();
     let named = house.token(&root, json!({ "policies": ["named"] })).await;
     let read = async |token: &str, namespace: &str| {
-        house.with_token(token).with_namespace(namespace).unwrap().ask("GET", "secret/data/app/db", Value::Null).await.status
+        house
+            .with_token(token)
+            .with_namespace(namespace)
+            .unwrap()
+            .ask("GET", "secret/data/app/db", Value::Null)
+            .await
+            .status
     };
     assert_eq!(read(&glob, a.name).await, 403, "a glob is no leave for a child");
     assert_eq!(house.with_token(&glob).ask("GET", "alpha/secret/data/app/db", Value::Null).await.status, 403);
     assert_eq!(read(&named, a.name).await, 200);
     assert_eq!(read(&named, "ALPHA").await, 200, "an environment's name is the same in any case");
     assert_eq!(read(&named, b.name).await, 403);
-    assert_eq!(house.with_token(&named).ask("GET", "secret/data/app/db", Value::Null).await.status, 403, "root was not named");
+    assert_eq!(
+        house.with_token(&named).ask("GET", "secret/data/app/db", Value::Null).await.status,
+        403,
+        "root was not named"
+    );
     // An environment made later under a glob's path.
     house.environment("gamma").await;
     assert_eq!(read(&glob, "gamma").await, 403);
@@ -141,16 +175,35 @@ async fn an_environment_is_addressed_by_header_or_path_and_never_by_both_in_two_
     let inner = house.environment("alpha/inner").await;
     inner.kv("secret").put("x", &json!({ "in": "inner" }), Cas::New).await.unwrap();
     let root = house.root();
-    for (namespace, path) in [("alpha/inner", "secret/data/x"), ("alpha", "inner/secret/data/x"), ("", "alpha/inner/secret/data/x")] {
+    for (namespace, path) in [
+        ("alpha/inner", "secret/data/x"),
+        ("alpha", "inner/secret/data/x"),
+        ("", "alpha/inner/secret/data/x"),
+    ] {
         let read = root.with_namespace(namespace).unwrap().ask("GET", path, Value::Null).await.ok();
         assert_eq!(read.data()["data"]["in"], "inner", "{namespace} {path}");
     }
-    for namespace in ["beta", "alpha/none", "..", "alpha/../alpha", "alpha//inner", "root/alpha", "sys", "al pha", "%61lpha"] {
-        let status = root.with_namespace(namespace).unwrap().ask("GET", "secret/data/x", Value::Null).await.status;
+    for namespace in [
+        "beta",
+        "alpha/none",
+        "..",
+        "alpha/../alpha",
+        "alpha//inner",
+        "root/alpha",
+        "sys",
+        "al pha",
+        "%61lpha",
+    ] {
+        let status =
+            root.with_namespace(namespace).unwrap().ask("GET", "secret/data/x", Value::Null).await.status;
         assert!(matches!(status, 400 | 403 | 404), "{namespace:?}: {status}");
     }
     let mut wire = house.wire();
-    let twice = [("x-vault-token", house.root_token.as_str()), ("x-vault-namespace", "alpha"), ("x-vault-namespace", "beta")];
+    let twice = [
+        ("x-vault-token", house.root_token.as_str()),
+        ("x-vault-namespace", "alpha"),
+        ("x-vault-namespace", "beta"),
+    ];
     assert_eq!(wire.ask("GET", "/v1/sys/mounts", &twice, b"").unwrap().status, 400);
     let mounts = a.admin.ask("GET", "sys/mounts", Value::Null).await.ok();
     assert!(mounts.data()["secret/"].is_object());
@@ -161,7 +214,17 @@ async fn a_deleted_environment_says_what_became_of_it_and_its_name_can_be_used_a
     let house = House::start().await;
     let a = tenant(&house, "alpha").await;
     house.root().sys().delete_namespace("alpha").await.unwrap();
-    assert_eq!(house.root().with_namespace("alpha").unwrap().ask("GET", "secret/data/app/db", Value::Null).await.status / 100, 4);
+    assert_eq!(
+        house
+            .root()
+            .with_namespace("alpha")
+            .unwrap()
+            .ask("GET", "secret/data/app/db", Value::Null)
+            .await
+            .status
+            / 100,
+        4
+    );
     assert!(matches!(a.admin.ask("GET", "auth/token/lookup-self", Value::Null).await.status, 403 | 404));
     let state = eventually("the end of the deletion", || async {
         let state = house.root().ask("GET", "sys/namespaces/alpha", Value::Null).await;
@@ -205,7 +268,9 @@ async fn a_deletion_killed_half_way_is_whole_after_the_restart() {
         }
         let root = house.root();
         let path = format!("sys/namespaces/{name}");
-        let deleting = tokio::spawn(async move { ask(&root, "DELETE", &path, &Value::Null).await.is_ok_and(|answer| answer.status < 300) });
+        let deleting = tokio::spawn(async move {
+            ask(&root, "DELETE", &path, &Value::Null).await.is_ok_and(|answer| answer.status < 300)
+        });
         // Another moment each time, from before the request arrives to after its answer.
         tokio::time::sleep(Duration::from_micros(700 * round * round)).await;
         house.kill9();
@@ -218,13 +283,23 @@ async fn a_deletion_killed_half_way_is_whole_after_the_restart() {
         if listed {
             there += 1;
             for at in 0..40 {
-                assert_eq!(here.kv("secret").get::<Value>(&format!("many/{at}")).await.unwrap(), json!({ "at": at }));
+                assert_eq!(
+                    here.kv("secret").get::<Value>(&format!("many/{at}")).await.unwrap(),
+                    json!({ "at": at })
+                );
             }
         } else {
             gone += 1;
             assert_eq!(here.ask("GET", "secret/data/many/1", Value::Null).await.status / 100, 4);
             eventually("the end of the deletion", || async {
-                (house.root().ask("GET", &format!("sys/namespaces/{name}"), Value::Null).await.ok().text("state") == "destroyed").then_some(())
+                (house
+                    .root()
+                    .ask("GET", &format!("sys/namespaces/{name}"), Value::Null)
+                    .await
+                    .ok()
+                    .text("state")
+                    == "destroyed")
+                    .then_some(())
             })
             .await;
         }
@@ -239,7 +314,9 @@ async fn a_creation_killed_half_way_is_whole_after_the_restart() {
         let name = format!("env{round}");
         let root = house.root();
         let path = format!("sys/namespaces/{name}");
-        let creating = tokio::spawn(async move { ask(&root, "POST", &path, &json!({})).await.is_ok_and(|answer| answer.status < 300) });
+        let creating = tokio::spawn(async move {
+            ask(&root, "POST", &path, &json!({})).await.is_ok_and(|answer| answer.status < 300)
+        });
         tokio::time::sleep(Duration::from_micros(1500 * round)).await;
         house.kill9();
         let was_acknowledged = creating.await.unwrap();

@@ -9,10 +9,15 @@ const SPIFFE: &str = "spiffe://x/app";
 async fn role(house: &House, bind: &str) -> Identity {
     let root = house.root();
     coffer_tests::furnish(&root).await;
-    root.sys().put_policy("app", &policy(&[("secret/data/app", &["read", "create", "update"])])).await.unwrap();
+    root.sys()
+        .put_policy("app", &policy(&[("secret/data/app", &["read", "create", "update"])]))
+        .await
+        .unwrap();
     let body = json!({ "allowed_uri_sans": ["spiffe://x/*"], "token_policies": ["app"], "bind": bind });
     house.role(&root, "app", body).await;
-    root.ask("POST", "secret/data/app", json!({ "data": { "k": house.canaries.plant("value") } })).await.done();
+    root.ask("POST", "secret/data/app", json!({ "data": { "k": house.canaries.plant("value") } }))
+        .await
+        .done();
     house.issue(&Person::named("app").uri(SPIFFE))
 }
 
@@ -55,7 +60,12 @@ async fn all_three_ways_in_lead_to_the_same_secret() {
 async fn a_request_without_login_writes_no_token() {
     let house = House::start().await;
     let app = role(&house, "identity").await;
-    let tokens = async || house.root().ask("LIST", "auth/token/accessors", Value::Null).await.ok().data()["keys"].as_array().unwrap().len();
+    let tokens = async || {
+        house.root().ask("LIST", "auth/token/accessors", Value::Null).await.ok().data()["keys"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
     let before = tokens().await;
     for _ in 0..5 {
         assert_eq!(status(&house.client(&app)).await, 200);
@@ -104,7 +114,12 @@ async fn a_token_bound_to_a_certificate_works_over_that_one_alone() {
 async fn a_child_of_a_bound_token_is_bound_too() {
     let house = House::start().await;
     let app = role(&house, "identity").await;
-    house.root().sys().put_policy("app", &policy(&[("secret/data/app", &["read"]), ("auth/token/create", &["update"])])).await.unwrap();
+    house
+        .root()
+        .sys()
+        .put_policy("app", &policy(&[("secret/data/app", &["read"]), ("auth/token/create", &["update"])]))
+        .await
+        .unwrap();
     let token = login(&house, &app).await;
     let parent = house.client(&app).with_token(token.as_str()).unwrap();
     let child = house.token(&parent, json!({})).await;
@@ -118,7 +133,13 @@ async fn a_child_of_a_bound_token_is_bound_too() {
 async fn two_matching_roles_must_be_told_apart() {
     let house = House::start().await;
     let app = role(&house, "identity").await;
-    house.role(&house.root(), "also", json!({ "allowed_uri_sans": ["spiffe://x/app"], "token_policies": ["app"] })).await;
+    house
+        .role(
+            &house.root(),
+            "also",
+            json!({ "allowed_uri_sans": ["spiffe://x/app"], "token_policies": ["app"] }),
+        )
+        .await;
     let client = house.client(&app);
     client.ask("GET", "secret/data/app", Value::Null).await.refused(400);
     client.ask("POST", "auth/cert/login", json!({})).await.refused(400);
@@ -138,7 +159,11 @@ async fn a_role_that_is_changed_or_gone_ends_what_stands_on_it_at_once() {
     let body = json!({ "certificate": house.authority.pem(), "allowed_uri_sans": ["spiffe://y/*"] });
     house.root().ask("POST", "auth/cert/certs/app", body).await.done();
     assert_eq!(status(&open).await, 403, "the role was changed");
-    assert_eq!(status(&open.with_token(token.as_str()).unwrap()).await, 403, "the token outlives the identity");
+    assert_eq!(
+        status(&open.with_token(token.as_str()).unwrap()).await,
+        403,
+        "the token outlives the identity"
+    );
     house.root().ask("DELETE", "auth/cert/certs/app", Value::Null).await.done();
     assert_eq!(status(&open).await, 403);
 }
@@ -150,11 +175,31 @@ async fn names_of_a_role_are_matched_by_kind() {
     let cases: [(&str, Value, Person, bool); 8] = [
         ("cn", json!({ "allowed_common_names": ["svc-*"] }), Person::named("svc-1"), true),
         ("cn", json!({ "allowed_common_names": ["svc-*"] }), Person::named("x").dns("svc-1"), false),
-        ("dns", json!({ "allowed_dns_sans": ["*.example.org"] }), Person::named("x").dns("a.example.org"), true),
+        (
+            "dns",
+            json!({ "allowed_dns_sans": ["*.example.org"] }),
+            Person::named("x").dns("a.example.org"),
+            true,
+        ),
         ("dns", json!({ "allowed_dns_sans": ["*.example.org"] }), Person::named("a.example.org"), false),
-        ("email", json!({ "allowed_email_sans": ["*@example.org"] }), Person::named("x").email("a@example.org"), true),
-        ("email", json!({ "allowed_email_sans": ["*@example.org"] }), Person::named("x").email("a@example.org.evil.net"), false),
-        ("uri", json!({ "allowed_uri_sans": ["spiffe://a/b"] }), Person::named("x").uri("spiffe://a/b"), true),
+        (
+            "email",
+            json!({ "allowed_email_sans": ["*@example.org"] }),
+            Person::named("x").email("a@example.org"),
+            true,
+        ),
+        (
+            "email",
+            json!({ "allowed_email_sans": ["*@example.org"] }),
+            Person::named("x").email("a@example.org.evil.net"),
+            false,
+        ),
+        (
+            "uri",
+            json!({ "allowed_uri_sans": ["spiffe://a/b"] }),
+            Person::named("x").uri("spiffe://a/b"),
+            true,
+        ),
         ("ou", json!({ "allowed_organizational_units": ["ops"] }), Person::named("x").unit("dev"), false),
     ];
     for (at, (kind, mut role, person, matches)) in cases.into_iter().enumerate() {

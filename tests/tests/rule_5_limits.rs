@@ -1,0 +1,178 @@
+//! Rule 5: limits first, then parsing.
+use coffer_tests::{Ask, House, Setup, Wire, eventually, resident_bytes};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_large_bodies_keeps_memory_flat_and_others_served() {
+    let sections = "[limits]\nlarge_bodies_mib = 32\nbody_mib = 8\n".to_owned();
+    let house = House::with(Setup { sections, ..Setup::default() }).await;
+    house.root().ask("GET", "sys/mounts", Value::Null).await.done();
+    let before = resident_bytes(house.pid());
+    let flood: Vec<_> = (0..48)
+        .map(|_| {
+            let (address, tls) = (house.address(), house.tls(&house.operator));
+            tokio::task::spawn_blocking(move || {
+                let mut wire = Wire::connect(address, &tls).unwrap();
+                // Refused or not, nothing of this is anybody's.
+                let body = vec![b'['; 7 << 20];
+                wire.ask("POST", "/v1/secret/data/x", &[("x-vault-token", "nobody")], &body)
+                    .map_or(0, |reply| reply.status)
+            })
+        })
+        .collect();
+    let mut peak = 0;
+    let mut slowest = Duration::ZERO;
+    while flood.iter().any(|one| !one.is_finished()) {
+        peak = peak.max(resident_bytes(house.pid()));
+        let begun = Instant::now();
+        house.root().ask("GET", "sys/mounts", Value::Null).await.done();
+        slowest = slowest.max(begun.elapsed());
+    }
+    for one in flood {
+        assert!(matches!(one.await.unwrap(), 0 | 400 | 403 | 408), "a body of nobody's was taken");
+    }
+    assert!(peak < before + 160 * MIB, "{} MiB before, {} MiB at most", before / MIB, peak / MIB);
+    assert!(slowest < Duration::from_secs(5), "others waited {slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_over_the_limit_is_refused_whether_announced_or_not() {
+    let sections = "[limits]\nbody_mib = 1\n".to_owned();
+    let house = House::with(Setup { sections, ..Setup::default() }).await;
+    coffer_tests::furnish(&house.root()).await;
+    let mut wire = house.wire();
+    let head = |length: &str| {
+        format!(
+            "POST /v1/secret/data/x HTTP/1.1\r\nhost: localhost\r\nx-vault-token: {}\r\n{length}\r\n\r\n",
+            house.root_token
+        )
+    };
+    // By its header alone: nothing of the body is sent.
+    wire.send(head("content-length: 1048577").as_bytes()).unwrap();
+    assert_eq!(wire.reply(false).unwrap().status, 413);
+    let mut wire = house.wire();
+    wire.send(head("transfer-encoding: chunked").as_bytes()).unwrap();
+    let chunk = [b"40000\r\n".as_slice(), &vec![b' '; 0x40000], b"\r\n"].concat();
+    for _ in 0..6 {
+        if wire.send(&chunk).is_err() {
+            break;
+        }
+    }
+    assert_eq!(wire.reply(false).map(|reply| reply.status).unwrap_or(413), 413);
+    house.root().ask("GET", "secret/data/x", Value::Null).await.refused(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deep_wide_and_strange_json_is_refused_in_no_time() {
+    let house = House::start().await;
+    coffer_tests::furnish(&house.root()).await;
+    let mut wire = house.wire();
+    let before = resident_bytes(house.pid());
+    let wide = format!(
+        "{{\"data\":{{{}}}}}",
+        (0..1_000_000).map(|at| format!("\"{at}\":1")).collect::<Vec<_>>().join(",")
+    );
+    let cases: [(&str, String); 12] = [
+        ("deep arrays", "[".repeat(100_000)),
+        ("deep objects", "{\"a\":".repeat(100_000)),
+        ("deep and whole", format!("{{\"data\":{}1{}}}", "[".repeat(5000), "]".repeat(5000))),
+        ("a million names", wide),
+        ("a million values", format!("{{\"data\":{{\"a\":[{}1]}}}}", "1,".repeat(1_000_000))),
+        ("the same name twice", "{\"data\":{\"a\":1},\"data\":{\"a\":2}}".into()),
+        ("the same name twice inside", "{\"data\":{\"a\":1,\"a\":2}}".into()),
+        ("a lone surrogate", "{\"data\":{\"a\":\"\\ud800\"}}".into()),
+        ("not UTF-8 escapes", "{\"data\":{\"a\":\"\\x41\"}}".into()),
+        ("trailing text", "{\"data\":{}} {}".into()),
+        ("NaN", "{\"data\":{\"a\":NaN}}".into()),
+        ("a number without end", format!("{{\"data\":{{\"a\":1{}}}}}x", "0".repeat(1_000_000))),
+    ];
+    for (what, body) in cases {
+        let begun = Instant::now();
+        let reply = wire
+            .ask("POST", "/v1/secret/data/x", &[("x-vault-token", &house.root_token)], body.as_bytes())
+            .unwrap();
+        assert_eq!(reply.status, 400, "{what}: {}", reply.text());
+        assert!(begun.elapsed() < Duration::from_secs(2), "{what}: {:?}", begun.elapsed());
+    }
+    let after = resident_bytes(house.pid());
+    assert!(after < before + 96 * MIB, "{} MiB, then {} MiB", before / MIB, after / MIB);
+    house.root().ask("GET", "secret/data/x", Value::Null).await.refused(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_and_slow_clients_are_shown_out() {
+    let sections = "[limits]\nhandshake_seconds = 1\nheader_seconds = 1\nbody_seconds = 1\n".to_owned();
+    let house = House::with(Setup { sections, ..Setup::default() }).await;
+    let address = house.address();
+    // Hundreds that connect and say nothing.
+    let silent: Vec<_> = (0..300).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut header = house.wire();
+    header.send(b"GET /v1/sys/health HTTP/1.1\r\nhost: ").unwrap();
+    let mut body = house.wire();
+    body.send(b"POST /v1/sys/unseal HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{").unwrap();
+    let begun = Instant::now();
+    assert_eq!(body.reply(false).unwrap().status, 408);
+    assert!(header.is_closed());
+    for mut socket in silent {
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut rest = Vec::new();
+        assert!(
+            socket.read_to_end(&mut rest).is_ok() || socket.write_all(b"x").is_err(),
+            "a silent connection stays open"
+        );
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    house.root().ask("GET", "sys/mounts", Value::Null).await.done();
+    // Idle ones as well.
+    let mut idle = house.wire();
+    assert_eq!(idle.ask("GET", "/v1/sys/health", &[], b"").unwrap().status, 200);
+    assert!(idle.is_closed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_are_bounded() {
+    let house = House::start().await;
+    let large = "x".repeat(40_000);
+    let many: Vec<_> = (0..200).map(|at| (format!("x-{at}"), "y".to_owned())).collect();
+    let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for headers in [vec![("x-large", large.as_str())], many] {
+        let mut wire = house.wire();
+        let reply = wire.ask("GET", "/v1/sys/health", &headers, b"");
+        assert!(reply.is_err() || matches!(reply.unwrap().status, 400 | 431));
+    }
+    let mut wire = house.wire();
+    let path = format!("/v1/secret/data/{}", "y".repeat(2000));
+    assert_eq!(wire.ask("GET", &path, &[("x-vault-token", &house.root_token)], b"").unwrap().status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_connections_than_allowed_wait_and_none_is_lost() {
+    let sections = "[limits]\nconnections = 20\nheader_seconds = 2\n".to_owned();
+    let house = House::with(Setup { sections, ..Setup::default() }).await;
+    let (address, tls) = (house.address(), house.tls(&house.operator));
+    let held: Vec<_> = (0..19).map(|_| Wire::connect(address, &tls).unwrap()).collect();
+    let waiting: Vec<_> = (0..10)
+        .map(|_| {
+            let tls = tls.clone();
+            tokio::task::spawn_blocking(move || {
+                Wire::connect(address, &tls)
+                    .and_then(|mut wire| wire.ask("GET", "/v1/sys/health", &[], b""))
+                    .is_ok()
+            })
+        })
+        .collect();
+    drop(held);
+    for one in waiting {
+        assert!(one.await.unwrap());
+    }
+    eventually("room again", || async {
+        (house.root().ask("POST", "sys/capabilities-self", json!({ "paths": ["x"] })).await.status == 200)
+            .then_some(())
+    })
+    .await;
+}
