@@ -18,7 +18,11 @@ impl Drop for Background {
 /// The fenced blocks of `kind`, in their order.
 fn blocks(text: &str, kind: &str) -> Vec<String> {
     let fences = text.split("```").skip(1).step_by(2);
-    fences.filter_map(|fence| fence.split_once('\n')).filter(|(info, _)| *info == kind).map(|(_, body)| body.to_owned()).collect()
+    fences
+        .filter_map(|fence| fence.split_once('\n'))
+        .filter(|(info, _)| *info == kind)
+        .map(|(_, body)| body.to_owned())
+        .collect()
 }
 
 fn root() -> &'static Path {
@@ -38,19 +42,32 @@ fn the_commands_of_the_readme_do_what_it_says() {
     daemon.args(["-c", &command]).env("HOME", home.path()).stdout(Stdio::piped()).stdin(Stdio::null());
     let mut daemon = Background(daemon.spawn().unwrap());
     let mut said = BufReader::new(daemon.0.stdout.take().unwrap()).lines();
-    assert!(said.by_ref().any(|line| line.unwrap().starts_with("It stays up until")), "the daemon ended early");
+    assert!(
+        said.by_ref().any(|line| line.unwrap().starts_with("It stays up until")),
+        "the daemon ended early"
+    );
 
     let commands = blocks(&text, "sh");
     let (first, rest) = commands.split_first().unwrap();
     assert!(first.contains("cargo run --release -p cofferd -- dev --once"));
-    assert!(std::fs::read_to_string(root().join(".ci/run")).unwrap().ends_with("tests/run\n"), "CI runs the second command");
+    assert!(
+        std::fs::read_to_string(root().join(".ci/run")).unwrap().ends_with("tests/run\n"),
+        "CI runs the second command"
+    );
     assert!(first.contains("\ntests/run "));
 
     let binaries = coffer().parent().unwrap().display().to_string();
     let script = rest.concat().replace("127.0.0.1:8200", &address).replace("$PWD/target/release", &binaries);
     let mut shell = Command::new("bash");
-    shell.args(["-euo", "pipefail", "-c", &script]).env("HOME", home.path()).current_dir(root()).stdin(Stdio::null());
-    for name in std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("VAULT_") || name.starts_with("COFFER")) {
+    shell
+        .args(["-euo", "pipefail", "-c", &script])
+        .env("HOME", home.path())
+        .current_dir(root())
+        .stdin(Stdio::null());
+    for name in std::env::vars()
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with("VAULT_") || name.starts_with("COFFER"))
+    {
         shell.env_remove(name);
     }
     let done = shell.output().unwrap();

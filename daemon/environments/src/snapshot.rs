@@ -243,7 +243,9 @@ impl Registry {
         let made = File::options().create(true).truncate(true).write(true).mode(0o600).open(&mark);
         let folder = mark.parent().unwrap_or(&mark);
         let kept = made.and_then(|file| file.sync_all()).and_then(|()| File::open(folder)?.sync_all());
-        kept.map_err(|_| NodeFault::from(Fault::Internal("that a snapshot is restored can't be written down")))
+        kept.map_err(|_| {
+            NodeFault::from(Fault::Internal("that a snapshot is restored can't be written down"))
+        })
     }
 
     /// Whether a restore was cut off before all environments had been opened.

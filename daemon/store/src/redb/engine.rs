@@ -71,7 +71,9 @@ impl RedbEngine {
 
     fn write(&mut self, revision: u64, changes: &Changes) -> Result<(), StoreError> {
         let file = self.file.as_ref().ok_or(StoreError::Failed)?;
-        caught(|| file.write(changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref())), revision))?;
+        caught(|| {
+            file.write(changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref())), revision)
+        })?;
         self.reading.publish(file.snapshot().map_err(|_| StoreError::Failed)?);
         self.revision = revision;
         Ok(())
