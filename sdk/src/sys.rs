@@ -142,6 +142,13 @@ pub struct Namespace {
     /// Its path, which ends in a slash.
     #[serde(default)]
     pub path: String,
+    /// `active`, `deleting`, `deleted, recoverable until …` (RFC 3339), or `destroyed`: neither the daemon nor a
+    /// registered backup holds its keys. Only Coffer says so.
+    #[serde(default)]
+    pub state: String,
+    /// The last checkpoint of its audit log, once it is deleted.
+    #[serde(default)]
+    pub last_checkpoint: String,
     /// The caller's own pairs.
     #[serde(default)]
     pub custom_metadata: Option<BTreeMap<String, String>>,
@@ -287,11 +294,10 @@ impl Sys {
         self.client.post(&path).json(Object::new().finish()).send().await?.data()
     }
 
-    /// Deletes an environment below this one, with all that it holds. The answer's sentences say until when it
-    /// can be recovered.
-    pub async fn delete_namespace(&self, path: &str) -> Result<Vec<String>> {
-        let call = self.client.delete_call(&format!("sys/namespaces/{}", path.trim_matches('/')));
-        Ok(call.send().await?.warnings())
+    /// Deletes an environment below this one, with all that it holds. [`Sys::namespace`] then says in its state
+    /// until when a backup can bring it back.
+    pub async fn delete_namespace(&self, path: &str) -> Result<()> {
+        self.delete("sys/namespaces", path).await
     }
 
     async fn post(&self, base: &str, path: &str, body: &impl Serialize) -> Result<()> {

@@ -27,8 +27,11 @@ path "transit/decrypt/app" { capabilities = ["update"] }
 const ROTATION: &str = r#"
 path "sys/rotate" { capabilities = ["update", "sudo"] }
 path "sys/rotate" { environments = ["prod"] capabilities = ["update", "sudo"] }
+path "sys/key-status" { environments = ["prod"] capabilities = ["read"] }
+path "transit/keys/app" { environments = ["prod"] capabilities = ["read"] }
 path "transit/keys/app/rotate" { environments = ["prod"] capabilities = ["update"] }
-path "secret/data/app/db" { environments = ["prod"] capabilities = ["update"] }
+path "secret/metadata/app/db" { environments = ["prod"] capabilities = ["read"] }
+path "secret/data/app/db" { environments = ["prod"] capabilities = ["patch"] }
 "#;
 
 impl House {

@@ -11,10 +11,9 @@ struct Database {
     password: Secret<String>,
 }
 
-/// As it is stored by the rotation job.
+/// What the rotation job changes in it.
 #[derive(Serialize)]
-struct NewDatabase<'a> {
-    user: &'a str,
+struct NewPassword<'a> {
     password: &'a str,
 }
 
@@ -71,25 +70,18 @@ pub(super) async fn rotation_job(house: &House) -> Result<(), String> {
     step("rotating the transit key", prod.transit("transit").rotate("app").await)?;
     step("rotating prod's keyring", prod.sys().rotate().await)?;
     step("rotating root's keyring", root.sys().rotate().await)?;
-    let before = step(
-        "the old version",
-        house.client_in("app-prod", "prod")?.kv("secret").get_newest::<Database>("app/db").await,
-    )?;
+    let before = step("the old version", prod.kv("secret").metadata("app/db").await)?.current_version;
     let password = random_word()?;
-    let version = step(
-        "the new password",
-        prod.kv("secret")
-            .put(
-                "app/db",
-                &NewDatabase { user: "app", password: &password },
-                Cas::Version(before.info.version),
-            )
-            .await,
-    )?;
+    let new = NewPassword { password: &password };
+    let version =
+        step("the new password", prod.kv("secret").patch("app/db", &new, Cas::Version(before)).await)?;
     let after: Database =
         step("the new secret", house.client_in("app-prod", "prod")?.kv("secret").get("app/db").await)?;
-    if after.password.expose() != &password || before.value.password.expose() == &password {
+    if after.password.expose() != &password || after.user != "app" || version.version != before + 1 {
         return Err("the application does not see the new password".into());
+    }
+    if prod.kv("secret").get::<Database>("app/db").await.is_ok() {
+        return Err("the rotation job may read what it writes".into());
     }
     say(
         "rotation job",
