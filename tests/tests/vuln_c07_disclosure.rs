@@ -3,7 +3,6 @@ use coffer_sdk::Cas;
 use coffer_tests::{Ask, House};
 use serde_json::{Value, json};
 
-absent!(cve_2025_6010_lockout_tells_users_apart, "no lockout");
 absent!(cve_2020_35177_ldap_error_texts_differ, "no LDAP");
 absent!(
     cve_2026_63132_recovery_token_compared_in_variable_time,
@@ -11,6 +10,42 @@ absent!(
 );
 absent!(ghsa_c7x2_api_key_compared_in_variable_time, "tokens are looked up by HMAC, never compared");
 absent!(cve_2021_27668_license_read_without_login, "no licences, no second node");
+
+absent!(
+    cve_2025_6011_userpass_timing_tells_users_apart,
+    "timed in daemon/auth/tests/userpass, where nothing else runs"
+);
+
+/// CVE-2025-6010, CVE-2025-6004: a lockout counts the name, not its spelling, and says nothing of whether it exists.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cve_2025_6010_a_lockout_is_the_same_for_known_and_unknown_names_in_every_spelling() {
+    let house = House::start().await;
+    let root = house.root();
+    root.sys().enable_auth("people", &coffer_sdk::NewMount::of("userpass")).await.unwrap();
+    let user = json!({ "password": "correct horse", "token_policies": "default" }).to_string();
+    root.request(coffer_sdk::Method::POST, "auth/people/users/ann", Some(user.as_bytes())).await.unwrap();
+    let nobody = root.without_token();
+    let wrong = json!({ "password": "wrong" }).to_string();
+    let mut seen = Vec::new();
+    for spellings in [["ann", "Ann", "aNN", "ANN", "anN", "ann"], ["eve", "Eve", "eVE", "EVE", "evE", "eve"]]
+    {
+        let mut answers = Vec::new();
+        for name in spellings {
+            let path = format!("auth/people/login/{name}");
+            let call = nobody.call(coffer_sdk::Method::POST, &path).json(wrong.as_bytes().to_vec().into());
+            let answer = call.send_any_status().await.unwrap();
+            answers.push((answer.status(), String::from_utf8_lossy(answer.body()).into_owned()));
+        }
+        seen.push(answers);
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0][0].0, 400);
+    assert_eq!(seen[0][5].0, 403, "the sixth try of one name in other spellings is locked out");
+    let right = json!({ "password": "correct horse" }).to_string();
+    let locked =
+        nobody.request(coffer_sdk::Method::POST, "auth/people/login/ann", Some(right.as_bytes())).await;
+    assert_eq!(locked.err().and_then(|error| error.status()), Some(403));
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cve_2020_25594_what_is_there_and_what_is_not_look_alike_to_nobody() {

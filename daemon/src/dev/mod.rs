@@ -13,6 +13,7 @@ use crate::config::{Config, Format, Level};
 use crate::serve::{self, Daemon};
 use coffer_secmem::Hardening;
 use std::fmt::Display;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::sync::oneshot;
@@ -84,10 +85,10 @@ async fn show(once: bool, folder: &Path, address: SocketAddr) -> Result<(), Stri
     Ok(())
 }
 
-/// One line for the person who watches.
-#[allow(clippy::print_stdout, reason = "this is what the command is asked to say")]
+/// One line for the person who watches; who has stopped watching misses it, and the work goes on.
 fn say(who: &str, what: impl Display) {
-    if who.is_empty() { println!("{what}") } else { println!("  {who:<13} {what}") }
+    let mut out = std::io::stdout().lock();
+    let _ = if who.is_empty() { writeln!(out, "{what}") } else { writeln!(out, "  {who:<13} {what}") };
 }
 
 /// A step's error with the words of the step.
