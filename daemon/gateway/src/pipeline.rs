@@ -84,9 +84,8 @@ async fn walk(gateway: &Gateway, peer: &Peer, mut received: Received<'_>) -> Res
         Err(refusal) => Err(refusal),
     };
     let recorded = book.record(intent, outcome, spend).await?;
-    let receipt = recorded.receipt().clone();
     registry.settle().await;
-    Ok(reply::recorded(recorded.into_inner(), &request_id, &receipt, wants_receipt))
+    Ok(reply::recorded(recorded, &request_id, wants_receipt))
 }
 
 /// What the leaf says of the request before anything is known of its caller.

@@ -1,6 +1,6 @@
 //! Step 11: an answer or a fault gets its status, its envelope and its words. The one table of both.
 use bytes::Bytes;
-use coffer_audit::{Receipt, status_of};
+use coffer_audit::{Recorded, status_of};
 use coffer_room::{Answer, Body, Fault, Piece};
 use coffer_wire::{Array, Object};
 use http::{HeaderValue, StatusCode, header};
@@ -70,19 +70,20 @@ pub(crate) fn refused(refused: Refused) -> Reply {
     error(status, &[sentence])
 }
 
-/// A recorded result. `request_id` is the leaf's own.
+/// A recorded result: nothing else of an environment is answered. `request_id` is the leaf's own.
 pub(crate) fn recorded(
-    result: Result<Answer, Fault>,
+    recorded: Recorded<Result<Answer, Fault>>,
     request_id: &str,
-    receipt: &Receipt,
-    asked_for_receipt: bool,
+    wants_receipt: bool,
 ) -> Reply {
+    let receipt = wants_receipt.then(|| recorded.receipt().clone());
+    let result = recorded.into_inner();
     let status = status_of(&result);
     let mut reply = match result {
         Ok(answer) => answered(answer, status, request_id),
         Err(fault) => faulted(fault, status, request_id),
     };
-    if asked_for_receipt
+    if let Some(receipt) = receipt
         && let Ok(value) = HeaderValue::from_str(&format!("{}:{}", receipt.index, hex(&receipt.incarnation)))
     {
         reply.headers_mut().insert("x-coffer-receipt", value);
