@@ -83,13 +83,13 @@ impl Key {
 
     /// The newest version's number.
     pub(super) fn latest(&self) -> u32 {
-        // Decoding and `push` keep the sum within u32, and there is at least one version.
+        // Decoding and `push` keep the number behind it within u32 too, and there is at least one version.
         self.first + (self.versions.len() as u32 - 1)
     }
 
     /// Adds the newest version.
     pub(super) fn push(&mut self, version: Version) -> Result<(), Fault> {
-        self.latest().checked_add(1).ok_or(Fault::bad("the key has as many versions as it can have"))?;
+        self.latest().checked_add(2).ok_or(Fault::bad("the key has as many versions as it can have"))?;
         self.versions.push(version);
         Ok(())
     }
@@ -176,7 +176,8 @@ impl Key {
             versions: Vec::new(),
         };
         let count = from.u32()?;
-        key.first.checked_add(count.checked_sub(1)?)?;
+        // The number behind the newest version must be one too, and there is a version.
+        key.first.checked_add(count).filter(|_| count > 0)?;
         for _ in 0..count {
             let created = Timestamp(from.u64()?);
             let mac_key = Zeroizing::new(from.array()?);
