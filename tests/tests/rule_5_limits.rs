@@ -1,5 +1,5 @@
 //! Rule 5: limits first, then parsing.
-use coffer_tests::{Ask, House, Setup, Wire, eventually, resident_bytes};
+use coffer_tests::{Ask, House, Setup, Wire, eventually, furnish, resident_bytes};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -173,6 +173,37 @@ async fn more_connections_than_allowed_wait_and_none_is_lost() {
     eventually("room again", || async {
         (house.root().ask("POST", "sys/capabilities-self", json!({ "paths": ["x"] })).await.status == 200)
             .then_some(())
+    })
+    .await;
+}
+
+/// How many connections the daemon has open.
+async fn connections_open(house: &House) -> u64 {
+    let answer = house.root().call(coffer_sdk::Method::GET, "sys/metrics").send().await.unwrap();
+    let text = String::from_utf8_lossy(answer.body()).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("coffer_connections_open ")).unwrap();
+    line.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_its_answer_is_shown_out() {
+    let sections = "[limits]\nbody_seconds = 1\n".to_owned();
+    let house = House::with(Setup { sections, ..Setup::default() }).await;
+    furnish(&house.root()).await;
+    let large = "x".repeat(24 * MIB as usize);
+    house.root().ask("POST", "secret/data/large", json!({ "data": { "x": large } })).await.done();
+    let before = connections_open(&house).await;
+    let mut deaf = house.wire();
+    let token = &house.root_token;
+    deaf.send(
+        format!("GET /v1/secret/data/large HTTP/1.1\r\nhost: localhost\r\nx-vault-token: {token}\r\n\r\n")
+            .as_bytes(),
+    )
+    .unwrap();
+    eventually("the answer under way", || async { (connections_open(&house).await > before).then_some(()) })
+        .await;
+    eventually("the connection closed", || async {
+        (connections_open(&house).await == before).then_some(())
     })
     .await;
 }

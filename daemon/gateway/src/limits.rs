@@ -8,7 +8,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// From the first wait for a request to the end of its header (HTTP/1.1), which also ends idle connections.
     pub header: Duration,
-    /// From the end of the header to the end of the body.
+    /// From the end of the header to the end of the body; and for an answer that nobody reads.
     pub body: Duration,
     /// Between two pings of an idle HTTP/2 connection; unanswered for as long again, it is closed.
     pub idle_ping: Duration,

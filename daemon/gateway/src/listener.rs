@@ -6,6 +6,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -107,6 +108,9 @@ async fn connection(
 ) -> Option<()> {
     // Answers are small and awaited: waiting to fill a packet only delays them.
     socket.set_nodelay(true).ok()?;
+    // Who does not read what was asked for is shown out by the kernel, whatever layer is writing (tcp(7)).
+    let unread = u32::try_from(gateway.limits.body.as_millis()).unwrap_or(u32::MAX);
+    set_tcp_user_timeout(&socket, unread).ok()?;
     let accept = TlsAcceptor::from(config).accept(socket);
     let stream = tokio::time::timeout(gateway.limits.handshake, accept).await.ok()?.ok()?;
     let peer = Peer::of(address, stream.get_ref().1)?;
