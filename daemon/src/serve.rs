@@ -50,6 +50,7 @@ impl Daemon {
         let store = Arc::new(store);
         let settings = coffer_audit::Settings {
             directory: data.join("audit"),
+            key_file: data.join("node.key"),
             host: config.host.get_ref().clone(),
             durability: match config.audit.durability {
                 Durability::Checkpoint => coffer_audit::Durability::Checkpoint,

@@ -162,10 +162,13 @@ async fn any_alteration_of_the_logs_files_is_named() {
     assert!(house.stop().success());
     let whole = verify(&house.audit());
     assert_eq!(whole.code, 0, "{whole:?}");
+    assert!(
+        !files(&house.audit()).iter().any(|path| path.ends_with("node.key")),
+        "auditors are given this folder"
+    );
     // What the daemon keeps for itself beside the log is no part of it.
-    let is_log = |path: &PathBuf| {
-        !matches!(path.file_name().and_then(|name| name.to_str()), Some("lock" | "tip" | "node.key"))
-    };
+    let is_log =
+        |path: &PathBuf| !matches!(path.file_name().and_then(|name| name.to_str()), Some("lock" | "tip"));
     let names: Vec<_> = files(&house.audit())
         .into_iter()
         .filter(is_log)

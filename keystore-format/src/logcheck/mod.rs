@@ -320,7 +320,7 @@ impl Check {
             let mut parts = path.splitn(3, '/');
             match (parts.next().unwrap_or_default(), parts.next(), parts.next()) {
                 // What a daemon keeps for itself, and no evidence.
-                ("tip" | "alive" | "lock" | "new" | "node.key", None, None) => continue,
+                ("tip" | "alive" | "lock" | "new", None, None) => continue,
                 (JOURNAL, Some(name), None) => {
                     let number = name.strip_suffix(".log").and_then(|digits| digits.parse().ok());
                     if let Some(number) = number.filter(|number| segment_path(*number) == path) {

@@ -6,7 +6,8 @@
 //!                                     /checkpoint   the last signed checkpoint (C2SP tlog-checkpoint)
 //!                                     /tile/…       hashes and leaves (C2SP tlog-tiles)
 //!                                     /positions    where each leaf's frame lies: segment u64, offset u64
-//! <folder>/node.key  tip  alive  lock  new          the daemon's own: key of the node log, start cache, marks
+//! <folder>/tip  alive  lock  new                    the daemon's own: start cache, marks
+//! <key file>                                        key of the node log, in another folder
 //! ```
 //! A leaf is written by one inline `write(2)` under a mutex; a round makes all leaves durable with one sync, then writes
 //! tiles and checkpoints. The node log is the tree of the environment whose id is all zeroes.
@@ -70,6 +71,8 @@ pub enum Pace {
 pub struct Settings {
     /// The folder; made with mode 0700 where it is not there.
     pub directory: PathBuf,
+    /// The node log's own key, made on first start. Apart from the folder: auditors are given that, and never the key.
+    pub key_file: PathBuf,
     /// The host that stands in the origins of all logs of this node.
     pub host: String,
     /// When a read's leaf is durable.

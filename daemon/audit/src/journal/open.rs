@@ -63,7 +63,7 @@ impl Journal {
         let lock = lock_file(&directory)?;
         // A name that every origin can have.
         VerifierKey::new(&settings.host, [0; 32]).map_err(|_| JournalError::BadHost)?;
-        let node_key = node_key(&directory, &*entropy)?;
+        let node_key = node_key(&settings.key_file, &*entropy)?;
         let lost_power = may_have_lost_power(&directory, &system.boot_id)?;
         let (state, cut_bytes) = Scan { disk: &*system.disk, directory: &directory, lost_power }.run()?;
 
@@ -206,11 +206,10 @@ fn lock_file(directory: &Path) -> Result<File, JournalError> {
 }
 
 /// The node's own key, made on first start. Whoever reads it can sign node logs: mode 0600, as all here.
-fn node_key(directory: &Path, entropy: &dyn Entropy) -> Result<Key32, JournalError> {
-    let path = directory.join("node.key");
-    match fs::read(&path) {
+fn node_key(path: &Path, entropy: &dyn Entropy) -> Result<Key32, JournalError> {
+    match fs::read(path) {
         Ok(bytes) => {
-            disk::demand_private(&path)?;
+            disk::demand_private(path)?;
             let bytes = Zeroizing::new(bytes);
             let mut seed =
                 Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| JournalError::BadNodeKey)?);
@@ -219,8 +218,8 @@ fn node_key(directory: &Path, entropy: &dyn Entropy) -> Result<Key32, JournalErr
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let mut seed = Zeroizing::new([0; 32]);
             entropy.fill(&mut *seed).map_err(|_| JournalError::Entropy)?;
-            replace(&directory.join("new"), &path, &*seed, true)?;
-            sync_folder(directory)?;
+            replace(&path.with_extension("new"), path, &*seed, true)?;
+            sync_folder(path.parent().unwrap_or(Path::new(".")))?;
             Ok(Key32::from_bytes(&mut seed))
         }
         Err(error) => Err(error.into()),

@@ -194,6 +194,7 @@ async fn the_thread_makes_checkpoints_by_itself() {
     let world = World::new();
     let settings = crate::Settings {
         directory: world.directory(),
+        key_file: world.folder.path().join("node.key"),
         host: "node.example".into(),
         durability: crate::Durability::Fsync,
         pace: crate::Pace::After(std::time::Duration::from_millis(5)),

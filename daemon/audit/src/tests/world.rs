@@ -97,6 +97,7 @@ impl World {
     ) -> Result<(Arc<Journal>, NodeLog), JournalError> {
         let settings = Settings {
             directory: self.directory(),
+            key_file: self.folder.path().join("node.key"),
             host: "node.example".into(),
             durability: self.durability,
             pace: Pace::Manual,

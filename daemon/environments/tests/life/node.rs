@@ -51,6 +51,7 @@ impl Node {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new().unwrap());
         let log = coffer_audit::Settings {
             directory: folder.path().join("audit"),
+            key_file: folder.path().join("node.key"),
             host: "node".into(),
             durability: Durability::Checkpoint,
             pace: Pace::After(Duration::from_millis(100)),
