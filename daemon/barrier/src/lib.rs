@@ -32,3 +32,9 @@ pub use meta::{erase_environment, put_store_id, read_seal_record, read_store_id,
 pub use reencrypt::Progress;
 pub use snapshot::read_snapshot;
 pub use view::{Listed, Plain, View};
+
+/// Reads `bytes` as the record of how far re-encryption is. For the fuzzer.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let _ = progress::Record::decode(bytes);
+}

@@ -50,7 +50,7 @@ impl Record {
     }
 
     /// `None` for a phase that this build does not know.
-    fn decode(input: &[u8]) -> Result<Option<Self>, FormatError> {
+    pub(crate) fn decode(input: &[u8]) -> Result<Option<Self>, FormatError> {
         let mut reader = Reader::new(input);
         reader.version(VERSION)?;
         let phase = match reader.u8("phase")? {

@@ -120,3 +120,11 @@ fn is_empty_object(body: &[u8]) -> bool {
     let inner = body.trim_ascii().strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
     inner.is_some_and(|inner| inner.trim_ascii().is_empty())
 }
+
+/// Reads `bytes` as a record of this engine. For the fuzzer.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok((_, value)) = decode(Zeroizing::new(bytes.to_vec())) {
+        assert!(bytes.ends_with(&value));
+    }
+}

@@ -28,3 +28,14 @@ pub use records::MountRecord;
 pub use registry::{Means, Registry, Settings, State};
 pub use snapshot::Upload;
 pub use sys::{Route as SysRoute, routes};
+
+/// Reads `bytes` as each record of an environment. For the fuzzer.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(stored) = serde_json::from_slice::<records::MountsRecord>(bytes) {
+        let _ = MountTable::of(&stored.mounts);
+        let _ = stored.takes("x");
+    }
+    let _ = serde_json::from_slice::<records::ChildRecord>(bytes);
+    let _ = serde_json::from_slice::<records::BackupRecord>(bytes);
+}
