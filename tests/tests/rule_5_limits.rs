@@ -207,3 +207,44 @@ async fn a_client_that_does_not_read_its_answer_is_shown_out() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_never_come_hold_no_memory_that_others_need() {
+    // All large bodies together may take what one may: whoever held it would keep everybody else out.
+    let sections = "[limits]\nlarge_bodies_mib = 8\nbody_mib = 8\nbody_seconds = 20\n".to_owned();
+    let house = House::with(Setup { sections, ..Setup::default() }).await;
+    furnish(&house.root()).await;
+    let before = connections_open(&house).await;
+    let silent: Vec<_> = ["transfer-encoding: chunked", "content-length: 8000000"]
+        .iter()
+        .cycle()
+        .take(16)
+        .map(|length| {
+            let mut wire = house.wire();
+            let head = format!("POST /v1/secret/data/x HTTP/1.1\r\nhost: localhost\r\n{length}\r\n\r\n");
+            wire.send(head.as_bytes()).unwrap();
+            wire
+        })
+        .collect();
+    eventually("the silent ones are connected", || async {
+        (connections_open(&house).await >= before + 16).then_some(())
+    })
+    .await;
+    let large = "x".repeat(MIB as usize);
+    let begun = Instant::now();
+    house.root().ask("POST", "secret/data/large", json!({ "data": { "x": large } })).await.done();
+    assert!(begun.elapsed() < Duration::from_secs(10), "a large body waited for silent ones");
+    drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_never_asks_is_closed_in_every_protocol() {
+    let sections = "[limits]\nheader_seconds = 1\n".to_owned();
+    let house = House::with(Setup { sections, ..Setup::default() }).await;
+    for protocols in [vec![], vec![b"http/1.1".as_slice()], vec![b"h2".as_slice()]] {
+        let tls = coffer_tests::Tls { protocols, ..house.tls(&house.operator) };
+        let mut wire = Wire::connect(house.address(), &tls).unwrap();
+        wire.patience(Duration::from_secs(15));
+        assert!(wire.is_closed(), "{:?} stays open", wire.session().alpn_protocol());
+    }
+}

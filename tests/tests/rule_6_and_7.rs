@@ -140,9 +140,9 @@ async fn a_wrong_configuration_is_refused_with_its_line() {
         ("[unknown]\nx = 1\n", "unknown"),
         ("[limits]\nbody_mb = 1\n", "body_mb"),
         ("[limits]\nbody_mib = 0\n", "body_mib"),
-        ("[limits]\nbody_mib = \"1\"\n", ""),
+        ("[limits]\nbody_mib = \"1\"\n", "expected usize"),
         ("[limits]\njson_depth = 100000\n", "json_depth"),
-        ("[audit]\ndurability = \"never\"\n", "never"),
+        ("[audit]\ndurability = \"never\"\n", "expected `checkpoint` or `fsync`"),
         ("[audit]\nsink = \"/tmp/x\"\n", "sink"),
         ("x", ""),
     ] {

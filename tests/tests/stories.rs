@@ -106,6 +106,29 @@ async fn an_operator_unseals_with_shares_in_any_order_and_mistakes_lose_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_who_hangs_up_with_the_last_share_loses_none() {
+    let house = House::start().await;
+    let sys = house.client(&house.operator).sys();
+    for tenths in 0..40 {
+        house.root().sys().seal().await.unwrap();
+        sys.unseal(&Secret::new(house.shares[0].clone())).await.unwrap();
+        let mut wire = house.wire();
+        // Nothing is left to be read: closing then does not take back what was sent.
+        assert_eq!(wire.ask("GET", "/v1/sys/seal-status", &[], b"").unwrap().json()["progress"], 1);
+        let body = json!({ "key": house.shares[1] }).to_string();
+        let head =
+            format!("PUT /v1/sys/unseal HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}", body.len());
+        wire.send(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
+        // Each round hangs up at another instant of the ceremony.
+        std::thread::sleep(std::time::Duration::from_micros(tenths * 100));
+        drop(wire);
+        // Whether it was begun or not: the same share opens, or finds it open.
+        let status = sys.unseal(&Secret::new(house.shares[1].clone())).await.unwrap();
+        assert!(!status.sealed, "hung up after {tenths} tenths of a millisecond: a share is lost");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_there_before_a_seal_is_there_after_it_and_not_in_between() {
     let house = House::start().await;
     let (_, app, password) = prod(&house).await;

@@ -76,6 +76,19 @@ async fn cve_2025_52894_a_storm_of_resets_is_recorded_and_stops_no_unsealing() {
     assert!(shown.matches("reset").count() >= 1, "no reset is in the node log");
 }
 
+/// A reset where there is nothing to reset is no event: whoever has a certificate could fill the log with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resets_of_an_open_daemon_leave_no_leaves() {
+    let mut house = House::start().await;
+    let sys = house.client(&house.operator).sys();
+    for _ in 0..100 {
+        assert!(!sys.unseal_reset().await.unwrap().sealed);
+    }
+    assert!(house.stop().success());
+    let shown = house.coffer("", &["audit", "show", house.audit().to_str().unwrap()]).ok();
+    assert!(shown.contains("unsealed") && !shown.contains("reset"), "{shown}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cosmian_2026_007_every_declared_route_asks_who_is_there() {
     let house = House::start().await;

@@ -2,7 +2,9 @@
 use crate::node::{Node, abandoned, sentence, until};
 use coffer_environments::MountKind;
 use coffer_room::Fault;
+use coffer_store::CommitError;
 use coffer_types::{EnvironmentPath, Operation};
+use keystore_format::tables::{MetaItem, Slot, meta_key};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -10,10 +12,6 @@ const KV1: &str = r#"{"type":"kv"}"#;
 
 fn path(text: &str) -> EnvironmentPath {
     EnvironmentPath::parse(text).unwrap()
-}
-
-fn token_in(answer: &str) -> String {
-    answer.split("\"client_token\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,8 +91,7 @@ async fn an_auth_method_is_not_disabled_by_way_of_the_secrets_engines() {
     // `sys/auth/*` needs sudo, `sys/mounts/*` does not.
     let policy = r#"{"policy":"path \"sys/mounts/*\" { capabilities = [\"update\", \"delete\"] }"}"#;
     node.ask(Operation::Write, "sys/policies/acl/mounts", policy).await.ok().unwrap();
-    let made = node.ask(Operation::Write, "auth/token/create", r#"{"policies":["mounts"]}"#).await;
-    let token = token_in(&made.ok().unwrap());
+    let token = node.token(r#"{"policies":["mounts"]}"#).await;
     let _ = node.recorded_as(&token, Operation::Delete, "sys/mounts/auth/cert", "").await;
     assert!(node.ask(Operation::Read, "sys/auth", "").await.ok().unwrap().contains("cert/"));
 }
@@ -126,4 +123,90 @@ async fn what_was_under_way_in_a_mount_that_is_disabled_is_not_written_behind_th
 async fn a_second_slash_before_the_path_is_not_dropped() {
     let node = Node::open().await;
     assert!(matches!(node.ask(Operation::Read, "/sys/mounts", "").await, Err(Fault::BadRequest(_))));
+}
+
+/// A policy `creator` with leave to create alone, on both KV engines and on roles, and a token of it.
+async fn creator(node: &Node) -> String {
+    node.ask(Operation::Write, "sys/mounts/one", KV1).await.ok().unwrap();
+    node.ask(Operation::Write, "sys/mounts/two", r#"{"type":"kv","options":{"version":"2"}}"#)
+        .await
+        .ok()
+        .unwrap();
+    let policy = r#"{"policy":"path \"+/*\" { capabilities = [\"create\"] }"}"#;
+    node.ask(Operation::Write, "sys/policies/acl/creator", policy).await.ok().unwrap();
+    node.token(r#"{"policies":["creator"]}"#).await
+}
+
+const PLACES: [(&str, &str); 2] =
+    [("one/a", r#"{"v":"WRITER"}"#), ("two/data/a", r#"{"data":{"v":"WRITER"}}"#)];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_may_only_create_the_second_to_be_recorded_is_refused() {
+    let node = Node::open().await;
+    let token = creator(&node).await;
+    for (place, body) in PLACES {
+        // Both were permitted and acted upon while there was nothing yet.
+        let first = node.acted_as(&token, place, &body.replace("WRITER", "first")).await;
+        let second = node.acted_as(&token, place, &body.replace("WRITER", "second")).await;
+        assert!(second.record().await.is_ok(), "{place}");
+        assert!(matches!(first.record().await, Err(Fault::PermissionDenied)), "{place}");
+        assert!(node.ask(Operation::Read, place, "").await.ok().unwrap().contains("second"), "{place}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_may_only_create_one_does_and_its_value_stays() {
+    let node = Arc::new(Node::open().await);
+    let token = creator(&node).await;
+    for (place, body) in PLACES {
+        let writers = (0..64).map(|writer| {
+            let (node, token) = (Arc::clone(&node), token.clone());
+            let body = body.replace("WRITER", &format!("writer-{writer}."));
+            tokio::spawn(async move { node.recorded_as(&token, Operation::Write, place, &body).await })
+        });
+        let mut winners = Vec::new();
+        for (writer, written) in writers.collect::<Vec<_>>().into_iter().enumerate() {
+            match written.await.unwrap() {
+                Ok(_) => winners.push(writer),
+                Err(fault) => assert!(matches!(fault, Fault::PermissionDenied), "{place}"),
+            }
+        }
+        let &[winner] = &winners[..] else { panic!("{place}: {winners:?} all created it") };
+        let kept = node.ask(Operation::Read, place, "").await.ok().unwrap();
+        assert!(kept.contains(&format!("writer-{winner}.")), "{place}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_is_not_for_free_when_the_seal_comes_before_it_is_taken() {
+    let node = Node::open().await;
+    let once = node.token(r#"{"policies":["default"],"num_uses":2}"#).await;
+    let who = node.identified(&once, "auth/token/lookup-self").await;
+    node.registry.seal().await;
+    // No change at all would let the request end with its use untaken.
+    assert!(node.registry.spend(&who).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_above_one_that_does_not_open_is_not_deleted() {
+    let node = Node::open().await;
+    node.ask(Operation::Write, "sys/namespaces/acme", "").await.ok().unwrap();
+    node.ask(Operation::Write, "acme/sys/namespaces/prod", "").await.ok().unwrap();
+    let below = node.registry.open().unwrap().at(&path("acme/prod")).unwrap().id;
+    node.registry.seal().await;
+    for slot in [Slot::A, Slot::B] {
+        let key = meta_key(below, MetaItem::Keyring, slot);
+        let damage =
+            move |transaction: &mut dyn coffer_store::Transaction| -> Result<(), CommitError<Fault>> {
+                transaction.put(key.clone(), b"damaged".to_vec()).map(drop).map_err(CommitError::Store)
+            };
+        coffer_store::commit(&*node.store, damage).await.ok().unwrap();
+    }
+    node.unseal().await;
+    assert!(node.registry.open().unwrap().at(&path("acme/prod")).is_none());
+    let refused = node.ask(Operation::Delete, "sys/namespaces/acme", "").await;
+    assert!(sentence(refused).contains("environments below it"));
+    // What is closed can go by its name, and then nothing is below.
+    node.ask(Operation::Delete, "acme/sys/namespaces/prod", "").await.ok().unwrap();
+    node.ask(Operation::Delete, "sys/namespaces/acme", "").await.ok().unwrap();
 }

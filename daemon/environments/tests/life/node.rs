@@ -1,7 +1,7 @@
 //! A node in memory, asked as the pipeline asks: every step, without the socket.
 use coffer_audit::{Book, Durability, Facts, Intent, Journal, Pace};
 use coffer_auth::cert::PeerChain;
-use coffer_environments::{Addressed, Credentials, Means, Registry, Settings};
+use coffer_environments::{Addressed, Credentials, Identified, Means, Registry, Settings};
 use coffer_room::{Answer, Body, Change, Fault, Outcome};
 use coffer_store::{MemoryStore, Store};
 use coffer_types::{Clock, Entropy, EntropyError, Operation, Timestamp};
@@ -37,6 +37,7 @@ impl Entropy for Seeded {
 
 pub(crate) struct Node {
     pub(crate) registry: Arc<Registry>,
+    pub(crate) store: Arc<dyn Store>,
     root_token: String,
     share: String,
     _folder: tempfile::TempDir,
@@ -58,11 +59,12 @@ impl Node {
         };
         let (journal, node) = Journal::open(log, Arc::clone(&clock), Arc::clone(&entropy)).unwrap();
         let settings = Settings { cluster_name: "test".into(), restore_file: folder.path().join("restore") };
-        let means = Means { store, journal, node, clock, entropy };
+        let means = Means { store: Arc::clone(&store), journal, node, clock, entropy };
         let registry = Registry::start(settings, means).await.unwrap();
         let Ok(made) = registry.init(Some(1), Some(1)).await else { panic!("not initialised") };
         let node = Self {
             registry,
+            store,
             root_token: made.root_token.to_string(),
             share: made.shares_text[0].to_string(),
             _folder: folder,
@@ -105,8 +107,27 @@ impl Node {
 
     /// A write of root's that was acted upon and is not recorded yet: nothing of it has happened.
     pub(crate) async fn acted(&self, path: &str, body: &str) -> UnderWay {
+        self.acted_as(&self.root_token, path, body).await
+    }
+
+    /// The same of another token's.
+    pub(crate) async fn acted_as(&self, token: &str, path: &str, body: &str) -> UnderWay {
         let addressed = self.registry.address(None, path, Operation::Write).ok().unwrap();
-        self.walk(&self.root_token, addressed, body).await.ok().unwrap()
+        self.walk(token, addressed, body).await.ok().unwrap()
+    }
+
+    /// A token made as `body` says.
+    pub(crate) async fn token(&self, body: &str) -> String {
+        let answer = self.ask(Operation::Write, "auth/token/create", body).await.ok().unwrap();
+        answer.split("\"client_token\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    }
+
+    /// Who holds this token, for a request to read `path`.
+    pub(crate) async fn identified(&self, token: &str, path: &str) -> Identified {
+        let addressed = self.registry.address(None, path, Operation::Read).ok().unwrap();
+        let chain = PeerChain::none();
+        let credentials = Credentials { token: Some(Zeroizing::new(token.to_owned())), chain: &chain };
+        self.registry.authenticate(&addressed, &credentials, &mut Facts::default()).await.ok().unwrap()
     }
 
     async fn walk(&self, token: &str, addressed: Addressed, body: &str) -> Result<UnderWay, Fault> {
