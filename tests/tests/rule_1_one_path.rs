@@ -223,3 +223,19 @@ async fn a_path_is_decoded_once_everywhere() {
         .ok();
     assert_eq!(answer.data()["%73ecret/data/x"], json!(["deny"]), "a path in a body was decoded");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_has_one_form_in_unicode() {
+    let house = House::start().await;
+    coffer_tests::furnish(&house.root()).await;
+    let mut wire = house.wire();
+    let headers = [("x-vault-token", house.root_token.as_str())];
+    // é in one piece is a name; as e and an accent it would be a second one that looks the same.
+    for (name, status) in [("%c3%a9", 200), ("e%cc%81", 400), ("%ef%ac%81%cc%81", 400)] {
+        let target = format!("/v1/secret/data/{name}");
+        let reply = wire.ask("POST", &target, &headers, b"{\"data\":{}}").unwrap();
+        assert_eq!(reply.status, status, "{name}: {}", reply.text());
+    }
+    let body = "{\"paths\":[\"secret/data/e\u{301}\"]}";
+    assert_eq!(wire.ask("POST", "/v1/sys/capabilities-self", &headers, body.as_bytes()).unwrap().status, 400);
+}

@@ -65,3 +65,19 @@ async fn an_id_of_another_kind_is_none() {
     house.with_token(&accessor).ask("GET", "auth/token/lookup-self", Value::Null).await.refused(403);
     house.with_token(&token).ask("GET", "auth/token/lookup-self", Value::Null).await.done();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_root_policy_of_one_environment_reaches_neither_its_neighbour_nor_above() {
+    let house = House::start().await;
+    let prod = house.environment("prod").await;
+    for path in ["staging", "prod/team"] {
+        house.environment(path).await;
+    }
+    let token = house.token(&prod, json!({ "policies": ["root"] })).await;
+    for (environment, reaches) in [("prod", true), ("prod/team", true), ("", false), ("staging", false)] {
+        let here = house.with_token(&token).with_namespace(environment).unwrap();
+        let answer = here.ask("GET", "sys/mounts", Value::Null).await;
+        assert_eq!(answer.status == 200, reaches, "{environment:?}: {}", answer.status);
+        assert!(reaches || answer.status == 403, "{environment:?}: {}", answer.status);
+    }
+}

@@ -1,4 +1,5 @@
-//! What is due without anybody asking: expired tokens, full epochs, records under old keys, deleted environments.
+//! What is due without anybody asking: expired tokens, full epochs, records under old keys, transit keys that have served
+//! their time, deleted environments.
 //!
 //! Each round looks at the state and does the same thing again; it takes no input and may be killed anywhere. Its
 //! changes take the way of all changes: committed with a leaf that names the job.
@@ -59,6 +60,7 @@ async fn round(environment: &Arc<Environment>, node: &NodeLog) -> Result<bool, F
     }
     while !environment.barrier().reencrypt_step(RECORDS_AT_ONCE).await?.done {}
     upgrade_mounts(environment).await?;
+    rotate_by_time(environment).await?;
     erase_mounts(environment).await?;
     children::finish_deletions(environment, node).await
 }
@@ -73,6 +75,23 @@ async fn upgrade_mounts(environment: &Environment) -> Result<(), Fault> {
         let room = environment.room(mount.id);
         while let Some(change) = coffer_engines::kv2::upgrade_step(&room, SECRETS_AT_ONCE).await? {
             recorded(environment, "job/kv-upgrade", change).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives transit keys a new version that have a period of rotation, when it is over.
+async fn rotate_by_time(environment: &Environment) -> Result<(), Fault> {
+    for mount in environment
+        .mounts()
+        .of_class(crate::Class::Secret)
+        .filter(|mount| mount.kind == crate::MountKind::Transit)
+    {
+        let room = environment.room(mount.id);
+        for name in coffer_engines::transit::rotations_due(&room).await? {
+            if let Some(change) = coffer_engines::transit::rotation(&room, &name).await? {
+                recorded(environment, "job/transit-rotate", change).await?;
+            }
         }
     }
     Ok(())

@@ -3,6 +3,7 @@ use super::{
     key_type::KeyType,
     nonces::Nonces,
     records::{Key, Version, delete_spent, get_used, put_used},
+    schedule::Schedule,
 };
 use coffer_barrier::Tx;
 use coffer_room::{Answer, Fault, Outcome, Request, Room};
@@ -65,6 +66,7 @@ pub(super) async fn create(room: &Room, request: &Request, name: &str) -> Result
         None if mode == WriteMode::UpdateOnly => return Err(Fault::PermissionDenied),
         None => Some(Birth { auto_rotate_seconds, ..Birth::prepare(room, key_type).await? }),
     };
+    let schedule = room.view.memory::<Schedule>()?;
     Ok(room.change(move |tx| {
         let key = match (Key::get(tx, &path)?, &birth) {
             (Some(key), _) if is_type_given && key.key_type != key_type => {
@@ -75,7 +77,10 @@ pub(super) async fn create(room: &Room, request: &Request, name: &str) -> Result
                 may_use(mode)?;
                 key
             }
-            (None, Some(birth)) => birth.bear(tx, &path)?,
+            (None, Some(birth)) => {
+                schedule.forget_after(tx);
+                birth.bear(tx, &path)?
+            }
             (None, None) => return Err(CHANGED),
         };
         Ok(shown(path.as_str(), &key))
@@ -133,11 +138,13 @@ pub(super) fn config(room: &Room, request: &Request, name: &str) -> Result<Outco
         deletion_allowed: params.boolean("deletion_allowed")?,
         auto_rotate_seconds: auto_rotate(params)?,
     };
+    let schedule = room.view.memory::<Schedule>()?;
     Ok(room.change(move |tx| {
         may_use(mode)?;
         let mut key = Key::get(tx, &name)?.ok_or(Fault::bad(NO_KEY))?;
         wanted.apply(&mut key)?;
         key.put(tx, &name)?;
+        schedule.forget_after(tx);
         Ok(shown(name.as_str(), &key))
     }))
 }
@@ -251,7 +258,7 @@ fn version_number(params: &Params, name: &'static str) -> Result<Option<u32>, Fa
     number.map_err(|_| Fault::bad(format!("'{name}' is higher than any version")))
 }
 
-async fn generate(room: &Room, key_type: KeyType) -> Result<Version, Fault> {
+pub(super) async fn generate(room: &Room, key_type: KeyType) -> Result<Version, Fault> {
     let entropy = std::sync::Arc::clone(&room.entropy);
     apart(key_type, move || Version::generate(key_type, &*entropy)).await
 }

@@ -12,11 +12,14 @@ mod key_type;
 mod keys;
 mod nonces;
 mod records;
+mod schedule;
 mod sign;
 mod signature;
 #[cfg(test)]
 mod tests;
 mod text;
+
+pub use schedule::{rotation, rotations_due};
 
 use coffer_room::{Fault, Outcome, Request, Room};
 use coffer_types::{CanonicalPath, Operation};

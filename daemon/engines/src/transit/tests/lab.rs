@@ -105,6 +105,21 @@ impl Lab {
         }
     }
 
+    /// One round of the background work: how many keys it rotated.
+    pub(super) async fn round(&self) -> usize {
+        let room = self.room();
+        let due = transit::rotations_due(&room).await.ok().unwrap();
+        for name in &due {
+            let mut change = transit::rotation(&room, name).await.ok().unwrap().unwrap();
+            self.barrier.commit(move |batch| change.run(batch)).await.ok().unwrap();
+        }
+        due.len()
+    }
+
+    pub(super) fn forward(&self, seconds: u64) {
+        self.clock.0.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
     /// POST, and it succeeds.
     pub(super) async fn post(&self, path: &str, body: &str) -> Value {
         json(self.ask(WriteMode::Any, Operation::Write, path, body).await)

@@ -6,4 +6,5 @@ mod lifecycle;
 mod nonces;
 mod options;
 mod records;
+mod schedule;
 mod sign;
