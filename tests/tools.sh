@@ -3,9 +3,10 @@
 tools_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$tools_root/target/tools
 missing=()
-for pair in jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc c++:g++; do
+for pair in jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc c++:g++ python3:python3; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
   $sudo apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq "${missing[@]}" >/dev/null

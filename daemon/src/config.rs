@@ -93,6 +93,7 @@ struct Limits {
     connections: Spanned<usize>,
     body_mib: Spanned<usize>,
     large_bodies_mib: Spanned<usize>,
+    snapshot_mib: Spanned<u64>,
     json_depth: Spanned<usize>,
     json_values: Spanned<usize>,
     drain_seconds: Spanned<u64>,
@@ -162,6 +163,15 @@ impl Config {
         within(&limits.connections, "limits.connections", 1, 1_000_000)?;
         within(&limits.body_mib, "limits.body_mib", 1, 1024)?;
         within(&limits.large_bodies_mib, "limits.large_bodies_mib", 1, 65_536)?;
+        if limits.large_bodies_mib.get_ref() < limits.body_mib.get_ref() {
+            // Where it stands, or else where the one stands that is too large for the default.
+            let at = [&limits.large_bodies_mib, &limits.body_mib].map(|value| value.span().start);
+            return Err((
+                at.into_iter().max().unwrap_or_default(),
+                "'limits.large_bodies_mib' must be at least 'limits.body_mib'".into(),
+            ));
+        }
+        within(&limits.snapshot_mib, "limits.snapshot_mib", 1, 16 * 1024 * 1024)?;
         within(&limits.json_depth, "limits.json_depth", 2, 512)?;
         within(&limits.json_values, "limits.json_values", 100, 10_000_000)?;
         within(&limits.drain_seconds, "limits.drain_seconds", 0, 3600)?;
@@ -178,6 +188,7 @@ impl Config {
             connections: *limits.connections.get_ref(),
             body_bytes: limits.body_mib.get_ref() * mib,
             large_bodies_bytes: limits.large_bodies_mib.get_ref() * mib,
+            snapshot_bytes: limits.snapshot_mib.get_ref() << 20,
             json: coffer_gateway::JsonLimits {
                 depth: *limits.json_depth.get_ref(),
                 values: *limits.json_values.get_ref(),
@@ -228,6 +239,7 @@ impl Default for Limits {
             connections: plain(base.connections),
             body_mib: plain(base.body_bytes >> 20),
             large_bodies_mib: plain(base.large_bodies_bytes >> 20),
+            snapshot_mib: plain(base.snapshot_bytes >> 20),
             json_depth: plain(base.json.depth),
             json_values: plain(base.json.values),
             drain_seconds: plain(base.drain.as_secs()),
@@ -257,6 +269,15 @@ mod tests {
     #[test]
     fn the_example_file_can_be_used_and_names_every_default() {
         let text = include_str!("../cofferd.example.toml");
+        // What a section's keys are, the refusal of a foreign one tells.
+        for section in ["", "[listener]\n", "[store]\n", "[audit]\n", "[log]\n", "[limits]\n"] {
+            let (_, what) = refusal(&format!("{section}foreign = 1\n"));
+            let (_, keys) = what.split_once("expected ").unwrap();
+            for key in keys.split('`').skip(1).step_by(2) {
+                let is_there = |line: &str| line.trim_start_matches(['#', ' ', '[']).starts_with(key);
+                assert!(text.lines().any(is_there), "{section}{key} is not in the example");
+            }
+        }
         let example = Config::parse(text).map_err(|(line, what)| format!("{line}: {what}")).unwrap();
         let smallest = Config::parse(SMALLEST).map_err(|(_, what)| what).unwrap();
         assert_eq!(format!("{:?}", example.limits()), format!("{:?}", smallest.limits()));
@@ -275,6 +296,11 @@ mod tests {
     fn an_impossible_value_is_refused_with_its_line_and_what_would_be_right() {
         let (line, what) = refusal(&format!("{SMALLEST}[limits]\nbody_mib = 0\n"));
         assert_eq!((line, what.as_str()), (8, "'limits.body_mib' must be from 1 to 1024"));
+        let (line, what) = refusal(&format!("{SMALLEST}[limits]\nbody_mib = 512\n"));
+        assert_eq!(
+            (line, what.as_str()),
+            (8, "'limits.large_bodies_mib' must be at least 'limits.body_mib'")
+        );
         let (line, what) = refusal(&SMALLEST.replace("127.0.0.1:8200", "nowhere"));
         assert_eq!(line, 3);
         assert!(what.contains("socket address"), "{what}");
@@ -291,7 +317,8 @@ mod tests {
         ] {
             for value in ["\"hunter2\"", "\"expected hunter2\"", "[\"hunter2\"]", "{ hunter2 = 1 }"] {
                 let (line, what) = refusal(&format!("{SMALLEST}[{section}]\n{key} = {value}\n"));
-                assert!(line == 8 && what.contains("expected") && !what.contains("hunter2"), "{key}: {what}");
+                let is_told = what.contains("expected") || what.contains("wanted");
+                assert!(line == 8 && is_told && !what.contains("hunter2"), "{key}: {what}");
             }
         }
     }

@@ -33,6 +33,10 @@ enum Command {
         /// The configuration; `daemon/cofferd.example.toml` explains every key.
         #[arg(long, short, default_value = "/etc/coffer/cofferd.toml", env = "COFFERD_CONFIG")]
         config: PathBuf,
+        /// Start although the clock is behind the audit log's newest entry: where that was written under a wrong clock.
+        /// Tokens that have expired meanwhile are valid again.
+        #[arg(long)]
+        accept_earlier_clock: bool,
     },
     /// Say whether a configuration can be used, and what would be right where it can't.
     CheckConfig {
@@ -61,11 +65,12 @@ fn main() -> ExitCode {
     };
     let done = match Arguments::parse().command {
         Command::CheckConfig { config } => {
-            config::Config::read(&config).map(|_| say("the configuration can be used"))
+            config::Config::read(&config).and_then(|config| serve::check(&config)).map(|()| {
+                say("the configuration can be used: certificates, key and lists were read too");
+            })
         }
-        Command::Serve { config } => {
-            config::Config::read(&config).and_then(|config| runtime.block_on(serve::run(config, &hardening)))
-        }
+        Command::Serve { config, accept_earlier_clock } => config::Config::read(&config)
+            .and_then(|config| runtime.block_on(serve::run(config, accept_earlier_clock, &hardening))),
         Command::Dev { once, dir, listen } => runtime.block_on(dev::run(once, dir, listen, &hardening)),
     };
     match done {

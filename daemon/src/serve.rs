@@ -1,5 +1,5 @@
 //! Composition: every room is made here, once, and handed what it needs.
-use crate::clock::{SystemClock, SystemEntropy};
+use crate::clock::{Behind, SystemClock, SystemEntropy};
 use crate::config::{Config, Durability, Format, Level};
 use crate::jobs;
 use coffer_audit::{Journal, NodeEvent, NodeField, NodeLog, Pace};
@@ -12,6 +12,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A daemon whose listener is bound, sealed or uninitialised, not serving yet.
 pub(crate) struct Daemon {
@@ -26,19 +27,33 @@ pub(crate) struct Daemon {
 }
 
 /// Serves until a stop signal.
-pub(crate) async fn run(config: Config, hardening: &Hardening) -> Result<(), String> {
+pub(crate) async fn run(
+    config: Config,
+    accept_earlier_clock: bool,
+    hardening: &Hardening,
+) -> Result<(), String> {
     log_to_stderr(config.log.level, config.log.format);
     warn_of_weak_memory(hardening);
-    let daemon = Daemon::compose(&config).await?;
+    let daemon = Daemon::compose(&config, accept_earlier_clock).await?;
     tracing::info!(address = %daemon.address, "listening; unseal with `coffer operator unseal`");
     daemon.serve(stop_signal()).await
+}
+
+/// What a start would need of the files that a configuration names.
+pub(crate) fn check(config: &Config) -> Result<(), String> {
+    Tls::load(tls_files(config)).map_err(|error| error.to_string())?;
+    match config.data_dir.exists() {
+        true => private_folder(&config.data_dir),
+        false => Ok(()),
+    }
 }
 
 impl Daemon {
     /// Makes all rooms. What must be there before the listener opens (certificates, revocation lists, the audit log) is
     /// loaded here, or the daemon does not start.
-    pub(crate) async fn compose(config: &Config) -> Result<Self, String> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    pub(crate) async fn compose(config: &Config, accept_earlier_clock: bool) -> Result<Self, String> {
+        let system_clock = Arc::new(SystemClock::new());
+        let clock: Arc<dyn Clock> = Arc::clone(&system_clock) as Arc<dyn Clock>;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let tls = Arc::new(Tls::load(tls_files(config)).map_err(|error| error.to_string())?);
         let data = &config.data_dir;
@@ -60,6 +75,15 @@ impl Daemon {
         };
         let (journal, node) = Journal::open(settings, Arc::clone(&clock), Arc::clone(&entropy))
             .map_err(|error| format!("{}: {error}", data.join("audit").display()))?;
+        if let Err(Behind { wall, recorded }) = system_clock.go_on_from(journal.last_recorded())
+            && !accept_earlier_clock
+        {
+            return Err(format!(
+                "the clock says {}, and the audit log's newest entry is of {}: what has expired since would be valid again. Set the clock; or, where it was the log's time that was wrong, start once with --accept-earlier-clock",
+                wall.rfc3339(),
+                recorded.rfc3339()
+            ));
+        }
         node.event(NodeEvent::Start, &[(NodeField::Version, env!("CARGO_PKG_VERSION"))])
             .map_err(|error| error.to_string())?;
         let settings =
@@ -85,11 +109,14 @@ impl Daemon {
     /// Serves until `stop`, then lets open requests finish, seals, and closes the log.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), String> {
         let registry = Arc::clone(&self.gateway.registry);
+        let hangup =
+            signal(SignalKind::hangup()).map_err(|error| format!("SIGHUP can't be received: {error}"))?;
         let background = tokio::spawn(jobs::run(
             Arc::clone(&registry),
             Arc::clone(&self.store),
             Arc::clone(&self.tls),
             self.node.clone(),
+            hangup,
         ));
         coffer_gateway::serve(self.listener, self.gateway, stop).await;
         background.abort();
@@ -101,7 +128,6 @@ impl Daemon {
 
 /// Resolves at SIGTERM or SIGINT.
 pub(crate) async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {

@@ -75,7 +75,8 @@ impl Transport {
         let http = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
+            // Shorter than the daemon waits: who closes an idle connection should be who uses it.
+            .pool_idle_timeout(Duration::from_secs(45))
             .http2_keep_alive_interval(Duration::from_secs(20))
             .http2_keep_alive_timeout(Duration::from_secs(10))
             // Only repeats what the connection gave back unsent, because it had been closed while idle.

@@ -46,7 +46,8 @@ pub enum NodeCount {
     WhileSealed,
     /// Could not be addressed to an environment: malformed, or no such namespace.
     Unaddressed,
-    /// Failed before it was a request: TLS handshake, limits, HTTP syntax.
+    /// Failed before it was a request: limits, HTTP syntax. Handshakes that fail are in the metrics alone: whoever can
+    /// reach the port could write the log with them.
     Unreadable,
 }
 

@@ -8,6 +8,7 @@ use crate::open;
 use crate::records::{BackupRecord, ChildRecord, ChildState, id16};
 use crate::registry::{Registry, Unsettled};
 use crate::sys::describe_child;
+use crate::work::recorded;
 use coffer_audit::{NodeEvent, NodeField, NodeLog};
 use coffer_barrier::{Barrier, Context, erase_environment};
 use coffer_room::{Answer, Change, Fault, Outcome};
@@ -15,6 +16,7 @@ use coffer_seal::Inherited;
 use coffer_types::{CanonicalPath, EnvironmentId, EnvironmentPath, Kind, MountId, Timestamp, random};
 use coffer_wire::Object;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Items erased in one transaction.
 const ERASE_AT_ONCE: usize = 2000;
@@ -72,13 +74,19 @@ pub(crate) async fn create(
 pub(crate) fn patch(
     parent: &Arc<Environment>,
     name: &str,
-    metadata: Vec<(String, String)>,
+    metadata: Vec<(String, Option<String>)>,
 ) -> Result<Outcome, Fault> {
     let (parent, name) = (Arc::clone(parent), CanonicalPath::parse(name)?);
     Ok(Outcome::Change(Change::new(move |batch| {
         let mut child =
             stored(batch, &name)?.filter(|child| child.state == ChildState::Active).ok_or(Fault::NotFound)?;
-        child.custom_metadata.extend(metadata.iter().cloned());
+        // A merge patch (RFC 7396): null removes.
+        for (key, value) in &metadata {
+            match value {
+                Some(value) => drop(child.custom_metadata.insert(key.clone(), value.clone())),
+                None => drop(child.custom_metadata.remove(key)),
+            }
+        }
         parent.write_child(batch, &name, &child)?;
         Ok(Answer::data(describe_child(&parent, name.as_str(), &child)?))
     })))
@@ -100,10 +108,12 @@ pub(crate) async fn delete(
     }
     let opened = registry.open().and_then(|open| open.at(&path).cloned());
     let last_checkpoint = match &opened {
-        Some(environment) => environment.book().checkpoint().await.ok().flatten().unwrap_or_default(),
+        Some(environment) => environment.book().checkpoint_now().await.map_err(|_| {
+            Fault::Unavailable("its audit log can't be closed with a checkpoint: nothing was deleted".into())
+        })?,
         None => String::new(),
     };
-    let recoverable_until = backups_until(parent_root(registry)?.as_ref()).await?;
+    let root = parent_root(registry)?;
     let id = id16(&known.id)
         .map(EnvironmentId)
         .ok_or(Fault::Internal("the environment's record was altered on disk"))?;
@@ -115,6 +125,7 @@ pub(crate) async fn delete(
         if let Some(environment) = opened.as_ref().filter(|environment| environment.id == id) {
             refuse_above_others(&mut batch.within(environment.barrier()))?;
         }
+        let recoverable_until = backups_until(&mut batch.within(root.barrier()))?;
         child.state = ChildState::Deleting {
             at: batch.now().0,
             recoverable_until,
@@ -135,57 +146,65 @@ pub(crate) async fn delete(
     })))
 }
 
-/// Erases what deleted environments left, and tells when that is done. Looks at the state and does the same each time; may
-/// be killed anywhere. Returns whether anything was erased completely, so that the store is worth compacting.
-pub(crate) async fn finish_deletions(parent: &Arc<Environment>, node: &NodeLog) -> Result<bool, Fault> {
-    let mut finished = false;
+/// A deleted environment of which no record is left in the store.
+pub(crate) struct Erased {
+    parent: Arc<Environment>,
+    name: CanonicalPath,
+    child: ChildRecord,
+}
+
+/// Erases what the deleted environments below `parent` left.
+pub(crate) async fn erase_deleted(parent: &Arc<Environment>) -> Result<Vec<Erased>, Fault> {
+    let mut all = Vec::new();
     for (name, child) in parent.children().iter() {
-        let ChildState::Deleting { at, recoverable_until, last_checkpoint } = &child.state else { continue };
+        if !matches!(child.state, ChildState::Deleting { .. }) {
+            continue;
+        }
         let id = id16(&child.id)
             .map(EnvironmentId)
             .ok_or(Fault::Internal("the environment's record was altered on disk"))?;
-        let done = ChildState::Deleted {
-            at: *at,
-            recoverable_until: *recoverable_until,
-            last_checkpoint: last_checkpoint.clone(),
-        };
-        let (name, child_id) = (CanonicalPath::parse(name)?, child.id.clone());
-        loop {
-            let (parent_for_commit, name, child, done) =
-                (Arc::clone(parent), name.clone(), child.clone(), done.clone());
-            let erased = parent
-                .barrier()
-                .commit(move |batch| -> Result<usize, Fault> {
-                    let erased = erase_environment(batch.transaction(), id, ERASE_AT_ONCE)?;
-                    // The name may belong to another environment by now.
-                    let is_same = stored(batch, &name)?
-                        .is_some_and(|stored| stored.id == child.id && stored.state == child.state);
-                    if erased < ERASE_AT_ONCE && is_same {
-                        let child = ChildRecord { state: done.clone(), ..child.clone() };
-                        parent_for_commit.write_child(batch, &name, &child)?;
-                    }
-                    Ok(erased)
-                })
-                .await?;
-            if erased < ERASE_AT_ONCE {
-                let fields =
-                    [(NodeField::Environment, child_id.as_str()), (NodeField::Checkpoint, last_checkpoint)];
-                node.event(NodeEvent::Destroyed, &fields)
-                    .map_err(|why| Fault::Unavailable(why.message().into()))?;
-                finished = true;
-                break;
-            }
+        let last = Arc::new(AtomicUsize::new(ERASE_AT_ONCE));
+        while last.load(Ordering::Relaxed) >= ERASE_AT_ONCE {
+            let erased = Arc::clone(&last);
+            let erase = Change::new(move |batch| {
+                erased.store(erase_environment(batch.transaction(), id, ERASE_AT_ONCE)?, Ordering::Relaxed);
+                Ok(Answer::empty())
+            });
+            recorded(parent, "job/environment-erase", erase).await?;
         }
+        let (parent, name) = (Arc::clone(parent), CanonicalPath::parse(name)?);
+        all.push(Erased { parent, name, child: child.clone() });
     }
-    Ok(finished)
+    Ok(all)
 }
 
-/// Until when some backup may hold the wraps of today; now, where none is registered.
-async fn backups_until(root: &Environment) -> Result<u64, Fault> {
-    let mut until = root.clock().now().0;
-    let own = root.view(MountId::default());
-    for listed in own.list(Kind::Backup, &CanonicalPath::default()).await? {
-        let Some(record) = own.get(Kind::Backup, &CanonicalPath::parse(&listed.name)?, None).await? else {
+/// Says that an environment is gone: in the node log, and in its parent.
+pub(crate) async fn bury(gone: Erased, node: &NodeLog) -> Result<(), Fault> {
+    let Erased { parent, name, child } = gone;
+    let ChildState::Deleting { at, recoverable_until, last_checkpoint } = child.state.clone() else {
+        return Ok(());
+    };
+    let fields = [(NodeField::Environment, &*child.id), (NodeField::Checkpoint, &*last_checkpoint)];
+    node.event(NodeEvent::Destroyed, &fields).map_err(|why| Fault::Unavailable(why.message().into()))?;
+    let done = ChildState::Deleted { at, recoverable_until, last_checkpoint };
+    let above = Arc::clone(&parent);
+    let tell = Change::new(move |batch| {
+        // The name may belong to another environment by now.
+        if stored(batch, &name)?.is_some_and(|stored| stored.id == child.id && stored.state == child.state) {
+            above.write_child(batch, &name, &ChildRecord { state: done.clone(), ..child.clone() })?;
+        }
+        Ok(Answer::empty())
+    });
+    recorded(&parent, "job/environment-gone", tell).await
+}
+
+/// Until when some backup may hold the wraps of today, as of this very transaction: one is registered before its state
+/// of the store is taken. Now, where there is none.
+fn backups_until(root: &mut coffer_barrier::Batch<'_>) -> Result<u64, Fault> {
+    let mut until = root.now().0;
+    let mut own = root.mount(MountId::default());
+    for listed in own.list(Kind::Backup, &CanonicalPath::default())? {
+        let Some(record) = own.get(Kind::Backup, &CanonicalPath::parse(&listed.name)?, None)? else {
             continue;
         };
         let backup: BackupRecord = serde_json::from_slice(&record.bytes)

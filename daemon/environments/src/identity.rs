@@ -58,6 +58,7 @@ impl Registry {
                 None => by_certificate(environment, credentials.chain, now)?,
             };
             if let Some(caller) = found {
+                facts.committed.push(("subject", caller.subject().as_bytes().to_vec().into()));
                 facts.subject = Some(caller.subject().into());
                 facts.caller_home = (caller.home() != addressed.environment.id).then(|| caller.home());
                 return Ok(Identified::Caller(caller));

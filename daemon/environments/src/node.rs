@@ -116,6 +116,10 @@ impl Registry {
         let store_id: [u8; 16] = random(&*self.entropy).map_err(Fault::from)?;
         // The root environment has the store's id: both are random, and one store has one root.
         let context = Context { store: StoreId(store_id), environment: EnvironmentId(store_id) };
+        // Once the store is made, its shares must be handed out: a log that can't be written is found out before.
+        let names =
+            [(NodeField::Action, "init"), (NodeField::Environment, &*context.environment.to_string())];
+        self.node.event(NodeEvent::Ceremony, &names)?;
         let made = Initialised::new(context, threshold, &*self.entropy).map_err(open::no_entropy)?;
         let texts = made.shares.iter().map(|share| share.to_text()).collect::<Result<_, _>>();
         let shares_text = texts.map_err(|_| Fault::Internal("a share can't be written as text"))?;
@@ -142,8 +146,10 @@ impl Registry {
             waiting(&*self.store, context.store, &mut status).await.map_err(Fault::from)?,
         ));
         self.status.store(Arc::new(status));
-        self.node
-            .event(NodeEvent::Initialized, &[(NodeField::Environment, &context.environment.to_string())])?;
+        let name = context.environment.to_string();
+        if let Err(error) = self.node.event(NodeEvent::Initialized, &[(NodeField::Environment, &name)]) {
+            tracing::error!(%error, "initialised; the log holds that it was begun, and not that it was done");
+        }
         Ok(InitAnswer { shares_text, shares_hex, shares_base64, root_token: root_token.token })
     }
 
@@ -189,8 +195,16 @@ impl Registry {
             tracing::error!(%error, "the store does not open");
             NodeFault(Fault::Unavailable(format!("the store does not open: {error}").into()))
         })?;
-        if is_restored {
-            self.forget_restore()?;
+        let recorded = self
+            .node
+            .event(NodeEvent::Unsealed, &[(NodeField::Environment, &context.environment.to_string())])
+            .map_err(NodeFault::from)
+            .and_then(|()| if is_restored { self.forget_restore() } else { Ok(()) });
+        if let Err(fault) = recorded {
+            for environment in opened.iter().rev() {
+                environment.shut().await;
+            }
+            return Err(fault);
         }
         self.set_open(Some(State::with(opened)));
         *gate = Gate::Open;
@@ -198,8 +212,6 @@ impl Registry {
         (status.is_sealed, status.progress, status.is_initialized) = (false, 0, true);
         status.nonce.clear();
         self.status.store(Arc::new(status));
-        self.node
-            .event(NodeEvent::Unsealed, &[(NodeField::Environment, &context.environment.to_string())])?;
         self.wake_jobs();
         Ok(UnsealAnswer::Open)
     }

@@ -8,10 +8,10 @@ use coffer_audit::{Journal, NodeLog};
 use coffer_barrier::Barrier;
 use coffer_room::Fault;
 use coffer_store::Store;
-use coffer_types::{CanonicalPath, Clock, Entropy, EnvironmentPath, random};
+use coffer_types::{CanonicalPath, Clock, Entropy, EnvironmentPath, Timestamp, random};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, Notify};
 
@@ -62,6 +62,10 @@ pub struct Registry {
     /// Held by the one who does it.
     settling: Mutex<()>,
     jobs: Notify,
+    /// Held by the upload that is under way.
+    pub(crate) uploading: Arc<Mutex<()>>,
+    /// Until when deleted environments wait, where the store could not be compacted; milliseconds since 1970.
+    bury_after: AtomicU64,
 }
 
 /// What a commit asks for that no commit can do: it is done before the request that asked is answered.
@@ -91,6 +95,8 @@ impl Registry {
             is_unsettled: AtomicBool::new(false),
             settling: Mutex::default(),
             jobs: Notify::new(),
+            uploading: Arc::default(),
+            bury_after: AtomicU64::new(0),
         })
     }
 
@@ -213,6 +219,14 @@ impl Registry {
         above.is_some_and(|above| {
             above.children().values().any(|child| child.id == id && child.state == ChildState::Active)
         })
+    }
+
+    pub(crate) fn bury_after(&self) -> Timestamp {
+        Timestamp(self.bury_after.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn pause_burying(&self, until: Timestamp) {
+        self.bury_after.store(until.0, Ordering::Relaxed);
     }
 
     /// Wakes the background work.

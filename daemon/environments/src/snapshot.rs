@@ -18,6 +18,7 @@ use keystore_format::snapshot::{Encoder, Header, MAX_HEADER};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 use tokio::sync::mpsc::{Sender, channel};
 
 /// Entries read from the store at a time.
@@ -133,14 +134,21 @@ fn send(pieces: &Sender<Piece>, out: &mut Vec<u8>) -> Result<(), Broken> {
 /// A backup that is being uploaded, into a file of its own.
 pub struct Upload {
     file: File,
+    /// Bytes that may still come.
+    left: u64,
+    /// One at a time: they would write into one file.
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl Upload {
     /// Takes the next piece.
     ///
     /// # Errors
-    /// Where the disk does not take it.
+    /// Where it is larger than was agreed, or the disk does not take it.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), NodeFault> {
+        self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
+            NodeFault::bad("the snapshot is larger than 'limits.snapshot_mib' of the configuration allows")
+        })?;
         self.file.write_all(piece).map_err(|error| match error.kind() {
             std::io::ErrorKind::StorageFull => NodeFault::from(Fault::Full),
             _ => NodeFault::from(Fault::Internal("the uploaded snapshot can't be written")),
@@ -149,11 +157,11 @@ impl Upload {
 }
 
 impl Registry {
-    /// Begins an upload of a backup; only an uninitialised node takes one.
+    /// Begins an upload of a backup of at most `most` bytes; only an uninitialised node takes one, and one at a time.
     ///
     /// # Errors
-    /// Where the node is initialised, or the file can't be made.
-    pub async fn begin_upload(&self) -> Result<Upload, NodeFault> {
+    /// Where the node is initialised, another upload is under way, or the file can't be made.
+    pub async fn begin_upload(&self, most: u64) -> Result<Upload, NodeFault> {
         use std::os::unix::fs::OpenOptionsExt;
         let is_restorable = match &*self.gate.lock().await {
             Gate::Uninitialized => true,
@@ -165,6 +173,9 @@ impl Registry {
                 "Coffer is initialized: a snapshot is restored into a new, empty daemon",
             ));
         }
+        let turn = Arc::clone(&self.uploading).try_lock_owned();
+        let turn =
+            turn.map_err(|_| NodeFault::bad("another snapshot is being uploaded: wait for its end"))?;
         let opened = File::options()
             .create(true)
             .truncate(true)
@@ -173,7 +184,7 @@ impl Registry {
             .mode(0o600)
             .open(&self.settings.restore_file);
         let file = opened.map_err(|_| Fault::Internal("the uploaded snapshot can't be written"))?;
-        Ok(Upload { file })
+        Ok(Upload { file, left: most, _turn: turn })
     }
 
     /// Takes a whole upload: from now on its shares are waited for.
@@ -193,20 +204,19 @@ impl Registry {
             ));
         }
         let context = Context { store: header.store, environment: header.environment };
+        let environment = context.environment.to_string();
         let mut status = (*self.seal_status()).clone();
         let waiting = wait_for(vec![header.seal], context, &mut status, true).map_err(|_| {
             NodeFault::bad(
                 "the file is no snapshot of a Coffer store, or was damaged: its seal record can't be read",
             )
         })?;
+        let fields = [(NodeField::Action, "restore-uploaded"), (NodeField::Environment, &*environment)];
+        self.node.event(NodeEvent::Ceremony, &fields)?;
         *gate = Gate::Sealed(Box::new(waiting));
         status.is_sealed = true;
         self.status.store(Arc::new(status));
-        let fields = [
-            (NodeField::Action, "restore-uploaded"),
-            (NodeField::Environment, &*context.environment.to_string()),
-        ];
-        Ok(self.node.event(NodeEvent::Ceremony, &fields)?)
+        Ok(())
     }
 
     /// Brings the uploaded backup into the store: verified whole first, then written, the store's id last.
@@ -215,6 +225,9 @@ impl Registry {
             .map_err(|_| Fault::Internal("the uploaded snapshot can't be read"))?;
         let (_, head) = read_header(&mut file)?;
         let verified = self.pass(&mut file, &head, root_key, None).await?;
+        let environment = context.environment.to_string();
+        let fields = |action| [(NodeField::Action, action), (NodeField::Environment, environment.as_str())];
+        self.node.event(NodeEvent::Ceremony, &fields("restore"))?;
         self.clear_leftovers().await?;
         let written = self.pass(&mut file, &head, root_key, Some(context)).await?;
         if verified != written {
@@ -230,9 +243,7 @@ impl Registry {
         .map_err(|_| Fault::Internal("the store failed"))?;
         std::fs::remove_file(&self.settings.restore_file)
             .map_err(|_| Fault::Internal("the uploaded snapshot can't be removed"))?;
-        let fields =
-            [(NodeField::Action, "restored"), (NodeField::Environment, &*context.environment.to_string())];
-        Ok(self.node.event(NodeEvent::Ceremony, &fields)?)
+        Ok(self.node.event(NodeEvent::Ceremony, &fields("restored"))?)
     }
 
     /// Remembers on disk, before the store has its id, that this store's logs do not stand in this journal: until all

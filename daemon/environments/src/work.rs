@@ -2,12 +2,14 @@
 //! their time, deleted environments.
 //!
 //! Each round looks at the state and does the same thing again; it takes no input and may be killed anywhere. Its
-//! changes take the way of all changes: committed with a leaf that names the job.
+//! changes take the way of all changes: committed with a leaf that names the job. Re-encryption alone leaves none: it
+//! changes nothing that a record says (decision 0053).
 use crate::children;
 use crate::environment::Environment;
 use crate::registry::Registry;
-use coffer_audit::{Facts, NodeLog};
+use coffer_audit::Facts;
 use coffer_room::{Answer, Change, Fault, Outcome};
+use coffer_types::EnvironmentPath;
 use std::sync::Arc;
 
 /// Expired tokens cleared in one commit.
@@ -22,28 +24,56 @@ const RECORDS_ERASED_AT_ONCE: u64 = 2000;
 /// Records re-encrypted in one commit.
 const RECORDS_AT_ONCE: usize = 200;
 
+/// How long nothing more is erased after the store could not be compacted: that needs as much space again.
+const PAUSE_SECONDS: u64 = 60;
+
 impl Registry {
-    /// What clients left behind, then one round over all open environments. Returns whether a deleted environment was
-    /// erased completely.
-    pub async fn work(self: &Arc<Self>) -> bool {
+    /// What clients left behind, then one round over all open environments.
+    pub async fn work(self: &Arc<Self>) {
         self.settle().await;
-        let mut erased = false;
         for environment in self.open().iter().flat_map(|open| open.all()) {
-            match round(environment, &self.node).await {
-                Ok(done) => erased |= done,
-                // Sealed meanwhile: the next round begins anew.
-                Err(Fault::Sealed) => {}
-                Err(fault) => {
-                    let cause = coffer_audit::fault_name(&fault);
-                    tracing::error!(environment = %environment.path, cause, "background work failed; it is tried again");
-                }
-            }
+            failed(&environment.path, round(environment).await);
         }
-        erased
+        let now = self.clock.now();
+        if now >= self.bury_after() && failed(&EnvironmentPath::root(), self.bury().await) {
+            self.pause_burying(now.plus_seconds(PAUSE_SECONDS));
+        }
+    }
+
+    /// Erases what deleted environments left, and calls them gone when no file of the store holds them any more. Looks
+    /// at the state and does the same each time; may be killed anywhere.
+    async fn bury(&self) -> Result<(), Fault> {
+        let mut erased = Vec::new();
+        for environment in self.open().iter().flat_map(|open| open.all()) {
+            erased.extend(children::erase_deleted(environment).await?);
+        }
+        if erased.is_empty() {
+            return Ok(());
+        }
+        // Their bytes stay in free pages of the file until it is written anew.
+        self.store.compact().await?;
+        for gone in erased {
+            children::bury(gone, &self.node).await?;
+        }
+        Ok(())
     }
 }
 
-async fn round(environment: &Arc<Environment>, node: &NodeLog) -> Result<bool, Fault> {
+/// Says that work failed, and whether it did.
+fn failed(environment: &EnvironmentPath, result: Result<(), Fault>) -> bool {
+    match result {
+        Ok(()) => false,
+        // Sealed meanwhile: the next round begins anew.
+        Err(Fault::Sealed) => false,
+        Err(fault) => {
+            let cause = coffer_audit::fault_name(&fault);
+            tracing::error!(%environment, cause, "background work failed; it is tried again");
+            true
+        }
+    }
+}
+
+async fn round(environment: &Arc<Environment>) -> Result<(), Fault> {
     loop {
         let due = environment.tokens.due(environment.clock().now(), TOKENS_AT_ONCE).await?;
         if due.is_empty() {
@@ -61,8 +91,7 @@ async fn round(environment: &Arc<Environment>, node: &NodeLog) -> Result<bool, F
     while !environment.barrier().reencrypt_step(RECORDS_AT_ONCE).await?.done {}
     upgrade_mounts(environment).await?;
     rotate_by_time(environment).await?;
-    erase_mounts(environment).await?;
-    children::finish_deletions(environment, node).await
+    erase_mounts(environment).await
 }
 
 /// Takes over the secrets of KV mounts that were upgraded to version 2.
@@ -115,7 +144,11 @@ async fn erase_mounts(environment: &Arc<Environment>) -> Result<(), Fault> {
 }
 
 /// Makes a change that no request asked for.
-async fn recorded(environment: &Environment, route: &'static str, change: Change) -> Result<(), Fault> {
+pub(crate) async fn recorded(
+    environment: &Environment,
+    route: &'static str,
+    change: Change,
+) -> Result<(), Fault> {
     let book = environment.book();
     let intent = book.intend(Facts { route, operation: "job", ..Facts::default() });
     let recorded = book.record(intent, Ok(Outcome::Change(change)), None).await;

@@ -3,6 +3,7 @@
 //! Read [`pipeline`] first: it is the one way from a socket into the house.
 #![forbid(unsafe_code)]
 
+mod activity;
 mod limits;
 mod listener;
 mod metrics;

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub struct Limits {
     /// From accepting the socket to the end of the TLS handshake.
     pub handshake: Duration,
-    /// From the first wait for a request to the end of its header (HTTP/1.1), which also ends idle connections.
+    /// From the first wait for a request to the end of its header; in every protocol it ends idle connections too.
     pub header: Duration,
     /// From the end of the header to the end of the body; and for an answer that nobody reads.
     pub body: Duration,
@@ -24,6 +24,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bytes that all bodies over 64 KiB may hold in memory at once; further ones wait until their deadline.
     pub large_bodies_bytes: usize,
+    /// Bytes of a snapshot that is uploaded to be restored.
+    pub snapshot_bytes: u64,
     /// JSON nesting and count.
     pub json: coffer_wire::Limits,
     /// From a stop signal to closing what is still open.
@@ -43,6 +45,7 @@ impl Default for Limits {
             header_lines: 64,
             body_bytes: 32 * 1024 * 1024,
             large_bodies_bytes: 256 * 1024 * 1024,
+            snapshot_bytes: 64 * 1024 * 1024 * 1024,
             json: coffer_wire::Limits { depth: 64, values: 100_000 },
             drain: Duration::from_secs(10),
         }

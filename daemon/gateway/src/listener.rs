@@ -1,4 +1,5 @@
 //! Accepting connections: a deadline on each, a limit on all, and a stop that lets requests finish.
+use crate::activity::{Activity, Attended, Busy};
 use crate::peer::Peer;
 use crate::pipeline::Gateway;
 use crate::{Limits, Tls, pipeline};
@@ -11,7 +12,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -114,26 +115,20 @@ async fn connection(
     let accept = TlsAcceptor::from(config).accept(socket);
     let stream = tokio::time::timeout(gateway.limits.handshake, accept).await.ok()?.ok()?;
     let peer = Peer::of(address, stream.get_ref().1)?;
-    let (has_asked, silence) = (Arc::new(AtomicBool::new(false)), gateway.limits.header);
-    let asks = Arc::clone(&has_asked);
+    let (activity, silence) = (Arc::new(Activity::begin()), gateway.limits.header);
+    let asked = Arc::clone(&activity);
     let service = service_fn(move |request| {
-        asks.store(true, Ordering::Relaxed);
-        let (gateway, peer) = (Arc::clone(&gateway), peer.clone());
-        async move { Ok::<_, Infallible>(pipeline::serve(&gateway, &peer, request).await) }
+        let (gateway, peer, busy) = (Arc::clone(&gateway), peer.clone(), Busy::begin(&asked));
+        async move {
+            let reply = pipeline::serve(&gateway, &peer, request).await;
+            Ok::<_, Infallible>(reply.map(|body| Attended { body, _busy: busy }))
+        }
     });
     // How a connection ends (reset, silence, a broken frame) is the client's affair; its requests were answered one by one.
     let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ended = served => {}
-        () = never_asked(silence, &has_asked) => {}
+        () = activity.idle_for(silence) => {}
     }
     Some(())
-}
-
-/// Resolves where no request came in `silence`: before the first one, the HTTP library has no deadline of its own.
-async fn never_asked(silence: Duration, has_asked: &AtomicBool) {
-    tokio::time::sleep(silence).await;
-    if has_asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
 }

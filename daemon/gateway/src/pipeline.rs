@@ -3,7 +3,7 @@
 //! Each step gives a value whose type only its own room can make, so there is no other way in: no effect without a
 //! recorded intent, no answer without a recorded result.
 use crate::peer::Peer;
-use crate::received::Received;
+use crate::received::{Arrived, Received};
 use crate::reply::{self, Refused, Reply};
 use crate::{Limits, Metrics, public};
 use coffer_audit::{Facts, NodeCount, NodeLog, PlainField, Unrecorded};
@@ -43,13 +43,9 @@ impl Gateway {
 pub(crate) async fn serve(gateway: &Gateway, peer: &Peer, request: http::Request<Incoming>) -> Reply {
     let begun = Instant::now();
     let is_head = request.method() == http::Method::HEAD;
-    if request.method() == http::Method::POST
-        && request.uri().path().strip_prefix("/v1/") == Some(public::RESTORE)
-    {
-        return public::restore(gateway, request).await;
-    }
-    let reply = match Received::read(request, &gateway.limits, &gateway.memory).await {
-        Ok(received) => match public::answer(gateway, &received).await {
+    let reply = match Received::read(request, &gateway.limits, &gateway.memory, public::takes_upload).await {
+        Ok(Arrived::Upload(body)) => public::restore(gateway, body).await,
+        Ok(Arrived::Whole(received)) => match public::answer(gateway, &received).await {
             Some(reply) => reply,
             None => walk(gateway, peer, received).await.unwrap_or_else(|stop| stop.reply(gateway)),
         },
@@ -117,7 +113,7 @@ enum Stop {
 impl Stop {
     fn reply(self, gateway: &Gateway) -> Reply {
         let (count, reply) = match self {
-            Self::Refused(refused) => (NodeCount::Unreadable, reply::refused(refused)),
+            Self::Refused(refused) => (NodeCount::Unreadable, reply::refused(refused, &gateway.limits)),
             Self::Unaddressed(Fault::Sealed) => (NodeCount::WhileSealed, reply::fault(Fault::Sealed)),
             Self::Unaddressed(fault) => (NodeCount::Unaddressed, reply::fault(fault)),
             // Sealed between the address and the record.

@@ -25,9 +25,7 @@ pub(crate) const RESTORE: &str = "sys/storage/raft/snapshot-restore";
 
 /// The answer, where the request asks for one of these paths.
 pub(crate) async fn answer(gateway: &Gateway, received: &Received<'_>) -> Option<Reply> {
-    let at_root =
-        received.namespace.as_deref().is_none_or(|name| matches!(name.trim_matches('/'), "" | "root"));
-    if !at_root {
+    if !is_root(received.namespace.as_deref()) {
         return None;
     }
     let reply = match (received.operation, received.path.as_str()) {
@@ -42,6 +40,15 @@ pub(crate) async fn answer(gateway: &Gateway, received: &Received<'_>) -> Option
         _ => return None,
     };
     Some(reply)
+}
+
+/// Whether a request brings a snapshot that is to be restored: then its body is not held in memory.
+pub(crate) fn takes_upload(operation: Op, path: &str, namespace: Option<&str>) -> bool {
+    operation == Op::Write && path == RESTORE && is_root(namespace)
+}
+
+fn is_root(namespace: Option<&str>) -> bool {
+    namespace.is_none_or(|name| matches!(name.trim_matches('/'), "" | "root"))
 }
 
 fn health(gateway: &Gateway, received: &Received<'_>) -> Reply {
@@ -162,12 +169,12 @@ async fn unseal(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, Nod
 }
 
 /// Takes an uploaded snapshot, piece by piece: it may be larger than a body may otherwise be.
-pub(crate) async fn restore(gateway: &Gateway, request: http::Request<Incoming>) -> Reply {
-    ceremony(gateway, upload(gateway, request.into_body()).await)
+pub(crate) async fn restore(gateway: &Gateway, body: Incoming) -> Reply {
+    ceremony(gateway, upload(gateway, body).await)
 }
 
 async fn upload(gateway: &Gateway, mut body: Incoming) -> Result<Reply, NodeFault> {
-    let mut upload = gateway.registry.begin_upload().await?;
+    let mut upload = gateway.registry.begin_upload(gateway.limits.snapshot_bytes).await?;
     loop {
         let frame = tokio::time::timeout(gateway.limits.body, body.frame()).await;
         match frame.map_err(|_| NodeFault::bad("the snapshot did not arrive in time"))? {

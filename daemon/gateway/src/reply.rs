@@ -1,4 +1,5 @@
 //! Step 11: an answer or a fault gets its status, its envelope and its words. The one table of both.
+use crate::Limits;
 use bytes::Bytes;
 use coffer_audit::{Recorded, status_of};
 use coffer_room::{Answer, Body, Fault, Piece};
@@ -49,13 +50,17 @@ pub(crate) enum Refused {
 }
 
 /// The words and the status of what never became a request.
-pub(crate) fn refused(refused: Refused) -> Reply {
+pub(crate) fn refused(refused: Refused, limits: &Limits) -> Reply {
+    let too_large;
     let (status, sentence) = match refused {
         Refused::NotTheApi => (404, "paths of this API begin with /v1/"),
         Refused::Method => (405, "the method must be GET, HEAD, LIST, SCAN, POST, PUT, PATCH or DELETE"),
         Refused::Slow => (408, "the body did not arrive in time"),
         Refused::Broken => (400, "the body broke off"),
-        Refused::BodyTooLarge => (413, "the body must have at most 32 MiB"),
+        Refused::BodyTooLarge => {
+            too_large = format!("the body must have at most {} MiB", limits.body_bytes >> 20);
+            (413, too_large.as_str())
+        }
         Refused::Stopping => (503, "the daemon is stopping"),
         Refused::RepeatedHeader("x-vault-token") => {
             (400, "give one token only: X-Vault-Token or Authorization: Bearer")

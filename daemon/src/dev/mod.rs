@@ -51,7 +51,7 @@ async fn serve_and_show(once: bool, folder: &Path, listen: SocketAddr) -> Result
         "data_dir = \"data\"\ncluster_name = \"coffer-dev\"\n[listener]\naddress = \"{listen}\"\ncertificate = \"server.pem\"\nkey = \"server-key.pem\"\nclient_ca = \"ca.pem\"\n"
     );
     std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
-    let daemon = Daemon::compose(&Config::read(&file)?).await?;
+    let daemon = Daemon::compose(&Config::read(&file)?, false).await?;
     let address = daemon.address;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(daemon.serve(async move {

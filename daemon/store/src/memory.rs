@@ -80,6 +80,10 @@ impl Store for MemoryStore {
         Leadership::Alone
     }
 
+    fn compact(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.committer.compact())
+    }
+
     fn failed(&self) -> bool {
         self.committer.failed()
     }

@@ -106,6 +106,12 @@ pub trait Store: Send + Sync + 'static {
     /// Who may write at present.
     fn leader(&self) -> Leadership;
 
+    /// Leaves no removed value in what the store keeps: files are written anew without them, and the old ones unlinked.
+    ///
+    /// Commits wait meanwhile, reads don't. May need as much space again; [`StoreError::Full`] changes nothing. What the
+    /// old file's blocks hold on the device is beyond its reach.
+    fn compact(&self) -> StoreFuture<'_, ()>;
+
     /// Whether a commit failed in a way that ends this handle; the daemon seals when it is true.
     fn failed(&self) -> bool;
 }

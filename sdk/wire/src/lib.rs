@@ -17,7 +17,7 @@ mod text;
 pub use answer::{Auth, Envelope, Errors, WrapInfo, cleared};
 pub use duration::{parse as parse_seconds, seconds_text};
 pub use json::{Array, Object};
-pub use params::{FieldError, Params};
+pub use params::{FieldError, Params, Patched};
 pub use patch::merge_patch;
 pub use scan::{Limits, ScanError, scan};
 pub use text::{escape, push};

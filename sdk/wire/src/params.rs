@@ -48,6 +48,9 @@ struct Member {
     clippy::missing_errors_doc,
     reason = "every getter fails alike: the member is there and is of another type"
 )]
+/// A name, and its new text, or none where it is to be removed.
+pub type Patched = (String, Option<String>);
+
 impl Params {
     /// No parameters.
     #[must_use]
@@ -222,6 +225,19 @@ impl Params {
                 let text = text_of(json)?;
                 if text.is_empty() { Some(Vec::new()) } else { Some(vec![pair(&text)?]) }
             }
+        })
+    }
+
+    /// An object of texts and nulls, as a merge patch has it (RFC 7396): null is for what is to be removed.
+    pub fn patch_map(&self, name: &'static str) -> Result<Option<Vec<Patched>>, FieldError> {
+        self.read(name, "must be an object of texts and nulls", |json| {
+            let inner = (json.first() == Some(&b'{')).then(|| Self::within(json))?;
+            let entry = |member: &Member| {
+                let value = inner.text.get(member.value.clone())?;
+                let value = if value == b"null" { None } else { Some(text_of(value)?.to_string()) };
+                Some((member.name.to_string(), value))
+            };
+            inner.members.iter().map(entry).collect()
         })
     }
 

@@ -49,6 +49,15 @@ impl Book {
         blocking(&self.journal, move |journal| journal.checkpoint(log)).await?.map_err(unreadable)
     }
 
+    /// A signed checkpoint of everything that is recorded by now; empty where nothing ever was.
+    ///
+    /// # Errors
+    /// Where the log cannot be written or read.
+    pub async fn checkpoint_now(&self) -> Result<String, BookError> {
+        self.final_round().await?;
+        Ok(self.checkpoint().await?.unwrap_or_default())
+    }
+
     /// The proof that the tree of `old` leaves is the beginning of that of `new` (RFC 6962 §2.1.2); `None` where no
     /// checkpoint covers both, or `old` is 0.
     ///

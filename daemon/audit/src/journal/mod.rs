@@ -33,7 +33,7 @@ pub(crate) use sign::Signer;
 pub(crate) use tree::Tree;
 
 use crate::Unrecorded;
-use coffer_types::{Clock, Entropy, EnvironmentId};
+use coffer_types::{Clock, Entropy, EnvironmentId, Timestamp};
 use keystore_format::leaf::Leaf;
 use keystore_format::merkle::Hash;
 use pace::Bell;
@@ -161,6 +161,12 @@ impl Journal {
             .trees
             .get(&environment)
             .map_or_else(Vec::new, |tree| tree.unfinished.iter().copied().collect())
+    }
+
+    /// When the newest leaf was recorded, of those that were here when it was opened or since; 1970 where there is none.
+    #[must_use]
+    pub fn last_recorded(&self) -> Timestamp {
+        Timestamp(self.last_id.load(Ordering::Relaxed) >> 16)
     }
 
     pub(crate) fn with_tree<T>(

@@ -151,8 +151,53 @@ fn bind(params: &Params) -> Result<Option<Bind>, Fault> {
     mode.map(Some).ok_or(Fault::bad("'bind' must be identity, key or cert"))
 }
 
-/// What would make a role weaker than it reads is refused.
+/// Every member that a role may be written with, older names and those of other servers among them.
+const KNOWN: [&str; 36] = [
+    "name",
+    "certificate",
+    "display_name",
+    "allowed_names",
+    "allowed_common_names",
+    "allowed_dns_sans",
+    "allowed_email_sans",
+    "allowed_uri_sans",
+    "allowed_organizational_units",
+    "required_extensions",
+    "allowed_metadata_extensions",
+    "token_policies",
+    "policies",
+    "token_no_default_policy",
+    "token_ttl",
+    "ttl",
+    "lease",
+    "token_max_ttl",
+    "max_ttl",
+    "token_explicit_max_ttl",
+    "token_period",
+    "period",
+    "token_num_uses",
+    "token_type",
+    "token_bound_cidrs",
+    "bound_cidrs",
+    "token_strictly_bind_ip",
+    "bind",
+    "login_required",
+    "ocsp_enabled",
+    "ocsp_ca_certificates",
+    "ocsp_servers_override",
+    "ocsp_fail_open",
+    "ocsp_query_all_servers",
+    "ocsp_this_update_max_age",
+    "ocsp_max_retries",
+];
+
+/// What would make a role weaker than it reads is refused: a constraint with a slip in its name, too.
 fn refuse_unsupported(params: &Params) -> Result<(), Fault> {
+    if params.names().any(|name| !KNOWN.contains(&name)) {
+        return Err(Fault::bad(
+            "a member is none that a role has: 'certificate', 'display_name', 'allowed_names', 'allowed_common_names', 'allowed_dns_sans', 'allowed_email_sans', 'allowed_uri_sans', 'allowed_organizational_units', 'required_extensions', 'token_…', 'bind', 'login_required'",
+        ));
+    }
     if params.boolean("ocsp_enabled")?.unwrap_or(false) {
         return Err(Fault::bad("'ocsp_enabled' is not supported; write revocation lists to crls/<name>"));
     }

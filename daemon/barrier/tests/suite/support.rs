@@ -179,6 +179,10 @@ impl Store for Meddled {
         self.store.leader()
     }
 
+    fn compact(&self) -> StoreFuture<'_, ()> {
+        self.store.compact()
+    }
+
     fn failed(&self) -> bool {
         self.store.failed()
     }

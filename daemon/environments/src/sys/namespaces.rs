@@ -34,8 +34,7 @@ pub(super) async fn create(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
 }
 
 pub(super) fn patch(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
-    let metadata = params.map("custom_metadata")?.unwrap_or_default();
-    children::patch(desk.environment, desk.argument, metadata)
+    children::patch(desk.environment, desk.argument, params.patch_map("custom_metadata")?.unwrap_or_default())
 }
 
 pub(super) async fn delete(desk: &Desk<'_>) -> Result<Outcome, Fault> {

@@ -2,7 +2,8 @@
 use crate::node::{Node, abandoned, sentence, until};
 use coffer_environments::MountKind;
 use coffer_room::Fault;
-use coffer_store::CommitError;
+use coffer_store::faulty::Call;
+use coffer_store::{CommitError, StoreError};
 use coffer_types::{EnvironmentPath, Operation};
 use keystore_format::tables::{MetaItem, Slot, meta_key};
 use std::future::Future;
@@ -21,7 +22,7 @@ async fn a_name_is_free_again_only_when_what_had_it_is_erased() {
     node.ask(Operation::Delete, "sys/namespaces/acme", "").await.ok().unwrap();
     let refused = node.ask(Operation::Write, "sys/namespaces/acme", "").await;
     assert!(sentence(refused).contains("still being erased"));
-    assert!(node.registry.work().await);
+    node.registry.work().await;
     node.ask(Operation::Write, "sys/namespaces/acme", "").await.ok().unwrap();
     node.ask(Operation::Write, "acme/sys/mounts/kv", KV1).await.ok().unwrap();
     node.ask(Operation::Write, "acme/kv/a", r#"{"v":"1"}"#).await.ok().unwrap();
@@ -209,4 +210,68 @@ async fn an_environment_above_one_that_does_not_open_is_not_deleted() {
     // What is closed can go by its name, and then nothing is below.
     node.ask(Operation::Delete, "acme/sys/namespaces/prod", "").await.ok().unwrap();
     node.ask(Operation::Delete, "sys/namespaces/acme", "").await.ok().unwrap();
+}
+
+async fn state_of(node: &Node, name: &str) -> String {
+    let shown = node.ask(Operation::Read, &format!("sys/namespaces/{name}"), "").await.ok().unwrap();
+    shown.split("\"state\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_is_called_destroyed_only_when_the_file_was_written_anew_without_it() {
+    let node = Node::open().await;
+    node.ask(Operation::Write, "sys/namespaces/acme", "").await.ok().unwrap();
+    node.store.fail(Call::Compact, 0, 1, StoreError::Full);
+    node.ask(Operation::Delete, "sys/namespaces/acme", "").await.ok().unwrap();
+    node.registry.work().await;
+    assert_eq!(state_of(&node, "acme").await, "deleting");
+    // Not at once again: it needs as much space as the store has.
+    node.registry.work().await;
+    assert_eq!(state_of(&node, "acme").await, "deleting");
+    // Also by another process that finds it so.
+    node.registry.seal().await;
+    node.unseal().await;
+    node.clock.forward(61);
+    node.registry.work().await;
+    assert_eq!(state_of(&node, "acme").await, "destroyed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_registered_while_a_deletion_is_under_way_counts() {
+    let node = Node::open().await;
+    node.ask(Operation::Write, "sys/namespaces/acme", "").await.ok().unwrap();
+    let addressed = node.registry.address(None, "sys/namespaces/acme", Operation::Delete).ok().unwrap();
+    let deletion = node.acted_on(addressed).await;
+    node.ask(Operation::Read, "sys/storage/raft/snapshot", "").await.ok().unwrap();
+    assert!(deletion.record().await.is_ok());
+    node.registry.settle().await;
+    node.registry.work().await;
+    let state = state_of(&node, "acme").await;
+    assert!(state.starts_with("deleted, recoverable until "), "{state}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_checkpoint_of_a_deleted_environment_covers_its_last_request() {
+    let node = Node::open().await;
+    node.ask(Operation::Write, "sys/namespaces/acme", "").await.ok().unwrap();
+    for _ in 0..3 {
+        node.ask(Operation::Read, "acme/sys/mounts", "").await.ok().unwrap();
+    }
+    node.ask(Operation::Delete, "sys/namespaces/acme", "").await.ok().unwrap();
+    let shown = node.ask(Operation::Read, "sys/namespaces/acme", "").await.ok().unwrap();
+    let checkpoint = shown.split("\"last_checkpoint\":\"").nth(1).unwrap();
+    // The first leaf names the tree; then the requests.
+    assert_eq!(checkpoint.split("\\n").nth(1), Some("4"), "{checkpoint}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_patch_of_an_environments_metadata_adds_changes_and_removes() {
+    let node = Node::open().await;
+    let made = r#"{"custom_metadata":{"a":"1","b":"2"}}"#;
+    node.ask(Operation::Write, "sys/namespaces/acme", made).await.ok().unwrap();
+    let patch = r#"{"custom_metadata":{"a":null,"b":"3","c":"4","d":null}}"#;
+    let shown = node.ask(Operation::Patch, "sys/namespaces/acme", patch).await.ok().unwrap();
+    assert!(shown.contains(r#""custom_metadata":{"b":"3","c":"4"}"#), "{shown}");
+    let wrong = node.ask(Operation::Patch, "sys/namespaces/acme", r#"{"custom_metadata":{"a":[]}}"#).await;
+    assert!(sentence(wrong).contains("texts and nulls"));
 }

@@ -3,6 +3,7 @@ use coffer_audit::{Book, Durability, Facts, Intent, Journal, Pace};
 use coffer_auth::cert::PeerChain;
 use coffer_environments::{Addressed, Credentials, Identified, Means, Registry, Settings};
 use coffer_room::{Answer, Body, Change, Fault, Outcome};
+use coffer_store::faulty::Faulty;
 use coffer_store::{MemoryStore, Store};
 use coffer_types::{Clock, Entropy, EntropyError, Operation, Timestamp};
 use coffer_wire::{Limits, Params};
@@ -12,11 +13,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-struct FixedClock;
+/// Stands still until it is turned.
+pub(crate) struct HandClock(AtomicU64);
 
-impl Clock for FixedClock {
+impl HandClock {
+    pub(crate) fn forward(&self, seconds: u64) {
+        self.0.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for HandClock {
     fn now(&self) -> Timestamp {
-        Timestamp(1_700_000_000_000)
+        Timestamp(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -37,7 +45,8 @@ impl Entropy for Seeded {
 
 pub(crate) struct Node {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<Faulty<MemoryStore>>,
+    pub(crate) clock: Arc<HandClock>,
     root_token: String,
     share: String,
     _folder: tempfile::TempDir,
@@ -47,9 +56,10 @@ impl Node {
     /// Initialised with one share, and unsealed.
     pub(crate) async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(FixedClock);
+        let hand = Arc::new(HandClock(AtomicU64::new(1_700_000_000_000)));
+        let clock: Arc<dyn Clock> = Arc::clone(&hand) as Arc<dyn Clock>;
         let entropy: Arc<dyn Entropy> = Arc::new(Seeded(AtomicU64::new(1)));
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new().unwrap());
+        let store = Arc::new(Faulty::over(MemoryStore::new().unwrap()));
         let log = coffer_audit::Settings {
             directory: folder.path().join("audit"),
             key_file: folder.path().join("node.key"),
@@ -59,12 +69,13 @@ impl Node {
         };
         let (journal, node) = Journal::open(log, Arc::clone(&clock), Arc::clone(&entropy)).unwrap();
         let settings = Settings { cluster_name: "test".into(), restore_file: folder.path().join("restore") };
-        let means = Means { store: Arc::clone(&store), journal, node, clock, entropy };
+        let means = Means { store: Arc::clone(&store) as Arc<dyn Store>, journal, node, clock, entropy };
         let registry = Registry::start(settings, means).await.unwrap();
         let Ok(made) = registry.init(Some(1), Some(1)).await else { panic!("not initialised") };
         let node = Self {
             registry,
             store,
+            clock: hand,
             root_token: made.root_token.to_string(),
             share: made.shares_text[0].to_string(),
             _folder: folder,
@@ -108,6 +119,11 @@ impl Node {
     /// A write of root's that was acted upon and is not recorded yet: nothing of it has happened.
     pub(crate) async fn acted(&self, path: &str, body: &str) -> UnderWay {
         self.acted_as(&self.root_token, path, body).await
+    }
+
+    /// Any request of root's that was acted upon and is not recorded yet.
+    pub(crate) async fn acted_on(&self, addressed: Addressed) -> UnderWay {
+        self.walk(&self.root_token, addressed, "").await.ok().unwrap()
     }
 
     /// The same of another token's.

@@ -18,6 +18,8 @@ pub enum Call {
     Commit,
     /// [`Store::commit`] alone: a full disk with its reserve.
     OrdinaryCommit,
+    /// [`Store::compact`].
+    Compact,
 }
 
 /// A store whose calls err on request, without reaching the store within.
@@ -124,6 +126,10 @@ impl<S: Store> Store for Faulty<S> {
 
     fn leader(&self) -> Leadership {
         self.store.leader()
+    }
+
+    fn compact(&self) -> StoreFuture<'_, ()> {
+        self.due(Call::Compact).map_or_else(refused, |()| self.store.compact())
     }
 
     fn failed(&self) -> bool {

@@ -61,14 +61,6 @@ impl RedbStore {
         let reading = engine.reading();
         Ok(Self { committer: Committer::start(engine)?, reading })
     }
-
-    /// Writes what the store holds into a new file and unlinks the old one, so that no removed value is left in the file.
-    ///
-    /// Commits wait meanwhile, reads don't. Needs as much space again; [`StoreError::Full`] changes nothing. What the
-    /// old file's blocks hold on the device is beyond its reach.
-    pub async fn compact(&self) -> Result<(), StoreError> {
-        self.committer.compact().await
-    }
 }
 
 impl Store for RedbStore {
@@ -107,6 +99,10 @@ impl Store for RedbStore {
 
     fn leader(&self) -> Leadership {
         Leadership::Alone
+    }
+
+    fn compact(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.committer.compact())
     }
 
     fn failed(&self) -> bool {
