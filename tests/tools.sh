@@ -6,6 +6,7 @@ missing=()
 for pair in jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc c++:g++ python3:python3; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
+compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || missing+=(libfaketime)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo

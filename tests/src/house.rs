@@ -122,6 +122,11 @@ impl House {
         self.setup.listener = lines.to_owned();
     }
 
+    /// Further words of the command line from the next start on.
+    pub fn set_options(&mut self, options: &[&str]) {
+        self.setup.options = options.iter().map(|option| (*option).to_owned()).collect();
+    }
+
     /// A certificate of the house's CA.
     #[must_use]
     pub fn issue(&self, person: &Person) -> Identity {
@@ -227,7 +232,7 @@ impl House {
     /// Its last words.
     pub fn try_start(&mut self) -> Result<(), String> {
         write(&self.at("cofferd.toml"), &self.configuration());
-        self.process = Some(Process::start(&self.at("cofferd.toml"), &self.at("cofferd.log"))?);
+        self.process = Some(Process::start(&self.at("cofferd.toml"), &self.at("cofferd.log"), &self.setup)?);
         Ok(())
     }
 

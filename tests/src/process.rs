@@ -1,4 +1,5 @@
 //! The daemon's process: started, watched until it listens, ended in three ways.
+use crate::setup::Setup;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -21,12 +22,13 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts it and waits until it says where it listens; its last words where it does not.
-    pub(crate) fn start(config: &Path, log: &Path) -> Result<Self, String> {
+    pub(crate) fn start(config: &Path, log: &Path, setup: &Setup) -> Result<Self, String> {
         let output = File::options().create(true).append(true).open(log).unwrap();
         let from = output.metadata().unwrap().len();
         let mut command = Command::new(crate::cofferd());
-        command.args(["serve", "--config"]).arg(config).stdin(Stdio::null());
+        command.args(["serve", "--config"]).arg(config).args(&setup.options).stdin(Stdio::null());
         command.stdout(output.try_clone().unwrap()).stderr(output).env_clear();
+        command.envs(setup.variables.iter().map(|(name, value)| (name, value)));
         // A Ctrl-C for the tests is none for the daemon: the house ends it.
         command.process_group(0);
         let mut child = command.spawn().unwrap();

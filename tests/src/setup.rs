@@ -16,6 +16,10 @@ pub struct Setup {
     pub sections: String,
     /// Where the data lies, if not in the house's own folder.
     pub data: Option<PathBuf>,
+    /// Further words of its command line.
+    pub options: Vec<String>,
+    /// Variables of the daemon's process, which has no others.
+    pub variables: Vec<(String, String)>,
     /// How many shares there are and how many open the seal; 3 and 2 unless given.
     pub shares: Option<(u64, u64)>,
 }

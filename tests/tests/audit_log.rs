@@ -117,6 +117,43 @@ async fn one_field_of_one_leaf_is_disclosed_to_an_auditor_and_nothing_else() {
     prod.ask("POST", "sys/audit/disclose/x", json!({ "field": "path" })).await.refused(400);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auditor_can_be_shown_who_asked_whichever_way_they_came_in() {
+    let house = House::start().await;
+    let prod = house.environment("prod").await;
+    let rules = coffer_tests::policy(&[("secret/data/app", &["read"])]);
+    prod.sys().put_policy("app", &rules).await.unwrap();
+    let role = json!({ "allowed_uri_sans": ["spiffe://x/app"], "token_policies": ["app"] });
+    house.role(&prod, "app", role).await;
+    let app = house.issue(&coffer_tests::Person::named("app").uri("spiffe://x/app"));
+    let by_certificate = house.client(&app).with_namespace("prod").unwrap();
+    let token = house.token(&prod, json!({ "policies": ["app"] })).await;
+    let by_token = house.with_token(&token).with_namespace("prod").unwrap();
+    let key = key_of(&house, &checkpoint(&prod).await);
+    for (client, who) in [(by_certificate, "cert:cert/app/"), (by_token, "token:")] {
+        let receipts = client.receipts(&key).unwrap();
+        let (_, receipt) = receipts.send(client.call(Method::GET, "secret/data/app")).await.unwrap();
+        checkpoint_covers(&prod, receipt.index).await;
+        let place = format!("sys/audit/disclose/{}", receipt.index);
+        let disclosed = prod.ask("POST", &place, json!({ "field": "subject" })).await.ok().text("disclosure");
+        let (file, keys) = (house.at("disclosure.txt"), house.at("key"));
+        std::fs::write(&file, &disclosed).unwrap();
+        std::fs::write(&keys, &key).unwrap();
+        let key = format!("@{}", keys.display());
+        let shown =
+            house.coffer("", &["audit", "check-disclosure", file.to_str().unwrap(), "--key", &key]).ok();
+        assert!(shown.contains(who), "{shown}");
+    }
+}
+
+async fn checkpoint_covers(client: &Client, index: u64) {
+    eventually("a checkpoint over the leaf", || async {
+        let size: u64 = checkpoint(client).await.lines().nth(1).unwrap().parse().unwrap();
+        (size > index).then_some(())
+    })
+    .await;
+}
+
 fn verify(folder: &Path) -> coffer_tests::Output {
     let mut command = Command::new(coffer_tests::coffer());
     command.env_clear().args(["audit", "verify"]).arg(folder);

@@ -54,7 +54,9 @@ async fn a_body_over_the_limit_is_refused_whether_announced_or_not() {
     };
     // By its header alone: nothing of the body is sent.
     wire.send(head("content-length: 1048577").as_bytes()).unwrap();
-    assert_eq!(wire.reply(false).unwrap().status, 413);
+    let refused = wire.reply(false).unwrap();
+    assert_eq!(refused.status, 413);
+    assert!(refused.text().contains("at most 1 MiB"), "{}", refused.text());
     let mut wire = house.wire();
     wire.send(head("transfer-encoding: chunked").as_bytes()).unwrap();
     let chunk = [b"40000\r\n".as_slice(), &vec![b' '; 0x40000], b"\r\n"].concat();
@@ -247,4 +249,36 @@ async fn a_connection_that_never_asks_is_closed_in_every_protocol() {
         wire.patience(Duration::from_secs(15));
         assert!(wire.is_closed(), "{:?} stays open", wire.session().alpn_protocol());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http_2_connection_that_asks_no_more_is_closed() {
+    let sections = "[limits]\nheader_seconds = 1\n".to_owned();
+    let house = House::with(Setup { sections, ..Setup::default() }).await;
+    let tls = coffer_tests::Tls { protocols: vec![b"h2"], ..house.tls(&house.operator) };
+    let mut wire = Wire::connect(house.address(), &tls).unwrap();
+    // Preface, empty SETTINGS, and one GET of /v1/sys/health: method, scheme and authority by the static table of HPACK.
+    let path = b"/v1/sys/health";
+    let mut block = vec![0x82, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
+    block.extend_from_slice(path);
+    block.extend_from_slice(&[0x01, 0x09]);
+    block.extend_from_slice(b"localhost");
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    bytes.extend_from_slice(&[0, 0, u8::try_from(block.len()).unwrap(), 0x01, 0x05, 0, 0, 0, 1]);
+    bytes.extend_from_slice(&block);
+    wire.send(&bytes).unwrap();
+    eventually("an answer", || async {
+        let answer = house.root().call(coffer_sdk::Method::GET, "sys/metrics").send().await.unwrap();
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        let count = |class: &str| -> u64 {
+            let line = text.lines().find(|line| line.contains(class)).unwrap();
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        (count("status=\"2xx\"") > 0).then_some(())
+    })
+    .await;
+    let begun = Instant::now();
+    wire.patience(Duration::from_secs(20));
+    assert!(wire.is_closed(), "it stays open");
+    assert!(begun.elapsed() < Duration::from_secs(10));
 }

@@ -211,3 +211,22 @@ async fn names_of_a_role_are_matched_by_kind() {
         root.ask("DELETE", "auth/cert/certs/only", Value::Null).await.done();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_with_a_slip_in_a_constraints_name_is_not_made() {
+    let house = House::start().await;
+    let root = house.root();
+    house.role(&root, "good", json!({ "allowed_uri_sans": ["spiffe://x/*"] })).await;
+    for slip in [
+        "allowed_uri_san",
+        "allowed_dns_sans_",
+        "Allowed_common_names",
+        "required_extension",
+        "token_polices",
+    ] {
+        let body = json!({ "certificate": house.authority.pem(), slip: ["spiffe://x/*"] });
+        let sentence = root.ask("POST", "auth/cert/certs/slip", body).await.refused(400);
+        assert!(sentence.contains("'allowed_uri_sans'") && !sentence.contains("polices"), "{sentence}");
+        root.ask("GET", "auth/cert/certs/slip", serde_json::Value::Null).await.refused(404);
+    }
+}

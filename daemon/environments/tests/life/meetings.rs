@@ -3,7 +3,7 @@ use crate::node::{Node, abandoned, sentence, until};
 use coffer_environments::MountKind;
 use coffer_room::Fault;
 use coffer_store::faulty::Call;
-use coffer_store::{CommitError, StoreError};
+use coffer_store::{CommitError, Store as _, StoreError};
 use coffer_types::{EnvironmentPath, Operation};
 use keystore_format::tables::{MetaItem, Slot, meta_key};
 use std::future::Future;
@@ -28,7 +28,7 @@ async fn a_name_is_free_again_only_when_what_had_it_is_erased() {
     node.ask(Operation::Write, "acme/kv/a", r#"{"v":"1"}"#).await.ok().unwrap();
     node.registry.work().await;
     node.registry.seal().await;
-    node.unseal().await;
+    assert!(node.unseal().await);
     assert!(node.ask(Operation::Read, "acme/kv/a", "").await.is_ok());
 }
 
@@ -63,7 +63,7 @@ async fn a_client_that_goes_away_does_not_stop_a_seal_half_way() {
     node.recorded(Operation::Write, "sys/seal", "").await.ok().unwrap();
     abandoned(node.registry.settle()).await;
     until("the seal", || node.registry.seal_status().is_sealed).await;
-    node.unseal().await;
+    assert!(node.unseal().await);
     assert!(node.ask(Operation::Read, "sys/mounts", "").await.is_ok());
 }
 
@@ -203,7 +203,7 @@ async fn an_environment_above_one_that_does_not_open_is_not_deleted() {
             };
         coffer_store::commit(&*node.store, damage).await.ok().unwrap();
     }
-    node.unseal().await;
+    assert!(node.unseal().await);
     assert!(node.registry.open().unwrap().at(&path("acme/prod")).is_none());
     let refused = node.ask(Operation::Delete, "sys/namespaces/acme", "").await;
     assert!(sentence(refused).contains("environments below it"));
@@ -230,7 +230,7 @@ async fn an_environment_is_called_destroyed_only_when_the_file_was_written_anew_
     assert_eq!(state_of(&node, "acme").await, "deleting");
     // Also by another process that finds it so.
     node.registry.seal().await;
-    node.unseal().await;
+    assert!(node.unseal().await);
     node.clock.forward(61);
     node.registry.work().await;
     assert_eq!(state_of(&node, "acme").await, "destroyed");
@@ -274,4 +274,23 @@ async fn a_merge_patch_of_an_environments_metadata_adds_changes_and_removes() {
     assert!(shown.contains(r#""custom_metadata":{"b":"3","c":"4"}"#), "{shown}");
     let wrong = node.ask(Operation::Patch, "sys/namespaces/acme", r#"{"custom_metadata":{"a":[]}}"#).await;
     assert!(sentence(wrong).contains("texts and nulls"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_log_can_not_be_written_nothing_is_initialised() {
+    let node = Node::empty().await;
+    node.journal.close().unwrap();
+    assert!(node.registry.init(Some(1), Some(1)).await.is_err());
+    // Shares that nobody got must not be the only ones.
+    assert!(!node.registry.seal_status().is_initialized);
+    assert_eq!(node.store.revision(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_log_can_not_be_written_nothing_opens() {
+    let node = Node::open().await;
+    node.registry.seal().await;
+    node.journal.close().unwrap();
+    assert!(!node.unseal().await);
+    assert!(node.registry.open().is_none() && node.registry.seal_status().is_sealed);
 }

@@ -47,6 +47,7 @@ pub(crate) struct Node {
     pub(crate) registry: Arc<Registry>,
     pub(crate) store: Arc<Faulty<MemoryStore>>,
     pub(crate) clock: Arc<HandClock>,
+    pub(crate) journal: Arc<Journal>,
     root_token: String,
     share: String,
     _folder: tempfile::TempDir,
@@ -55,6 +56,16 @@ pub(crate) struct Node {
 impl Node {
     /// Initialised with one share, and unsealed.
     pub(crate) async fn open() -> Self {
+        let mut node = Self::empty().await;
+        let Ok(made) = node.registry.init(Some(1), Some(1)).await else { panic!("not initialised") };
+        node.root_token = made.root_token.to_string();
+        node.share = made.shares_text[0].to_string();
+        assert!(node.unseal().await);
+        node
+    }
+
+    /// With nothing in it.
+    pub(crate) async fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hand = Arc::new(HandClock(AtomicU64::new(1_700_000_000_000)));
         let clock: Arc<dyn Clock> = Arc::clone(&hand) as Arc<dyn Clock>;
@@ -69,23 +80,27 @@ impl Node {
         };
         let (journal, node) = Journal::open(log, Arc::clone(&clock), Arc::clone(&entropy)).unwrap();
         let settings = Settings { cluster_name: "test".into(), restore_file: folder.path().join("restore") };
-        let means = Means { store: Arc::clone(&store) as Arc<dyn Store>, journal, node, clock, entropy };
+        let means = Means {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            journal: Arc::clone(&journal),
+            node,
+            clock,
+            entropy,
+        };
         let registry = Registry::start(settings, means).await.unwrap();
-        let Ok(made) = registry.init(Some(1), Some(1)).await else { panic!("not initialised") };
-        let node = Self {
+        Self {
             registry,
+            journal,
             store,
             clock: hand,
-            root_token: made.root_token.to_string(),
-            share: made.shares_text[0].to_string(),
+            root_token: String::new(),
+            share: String::new(),
             _folder: folder,
-        };
-        node.unseal().await;
-        node
+        }
     }
 
-    pub(crate) async fn unseal(&self) {
-        assert!(self.registry.unseal(&self.share).await.is_ok());
+    pub(crate) async fn unseal(&self) -> bool {
+        self.registry.unseal(&self.share).await.is_ok()
     }
 
     /// Asks as root and answers the body, after everything that the request brings about.
