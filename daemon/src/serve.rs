@@ -86,8 +86,11 @@ impl Daemon {
         }
         node.event(NodeEvent::Start, &[(NodeField::Version, env!("CARGO_PKG_VERSION"))])
             .map_err(|error| error.to_string())?;
-        let settings =
-            Settings { cluster_name: config.cluster_name.clone(), restore_file: data.join("restore.part") };
+        let settings = Settings {
+            cluster_name: config.cluster_name.clone(),
+            restore_file: data.join("restore.part"),
+            rotate_after: coffer_environments::ROTATE_AFTER_ENCRYPTIONS,
+        };
         let means = Means {
             store: Arc::clone(&store) as Arc<dyn Store>,
             journal: Arc::clone(&journal),

@@ -224,12 +224,6 @@ impl Barrier {
         })
     }
 
-    /// Whether the active epoch has sealed as much as it should; see [`ROTATE_AFTER_ENCRYPTIONS`].
-    #[must_use]
-    pub fn rotation_due(&self) -> bool {
-        self.encryptions() >= ROTATE_AFTER_ENCRYPTIONS
-    }
-
     /// The audit tree as the newest durable head promises it: leaves and root.
     #[must_use]
     pub fn promised_audit(&self) -> (u64, [u8; 32]) {

@@ -19,6 +19,8 @@ mod snapshot;
 mod sys;
 mod work;
 
+pub use coffer_barrier::ROTATE_AFTER_ENCRYPTIONS;
+
 pub use address::{Addressed, Handler};
 pub use environment::Environment;
 pub use identity::{Credentials, Identified};

@@ -22,6 +22,8 @@ pub struct Settings {
     pub cluster_name: String,
     /// Where an uploaded snapshot waits for its shares.
     pub restore_file: PathBuf,
+    /// Records sealed under one epoch after which the next begins by itself.
+    pub rotate_after: u64,
 }
 
 /// What the registry works with.

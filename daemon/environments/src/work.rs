@@ -32,7 +32,7 @@ impl Registry {
     pub async fn work(self: &Arc<Self>) {
         self.settle().await;
         for environment in self.open().iter().flat_map(|open| open.all()) {
-            failed(&environment.path, round(environment).await);
+            failed(&environment.path, round(environment, self.settings.rotate_after).await);
         }
         let now = self.clock.now();
         if now >= self.bury_after() && failed(&EnvironmentPath::root(), self.bury().await) {
@@ -73,7 +73,7 @@ fn failed(environment: &EnvironmentPath, result: Result<(), Fault>) -> bool {
     }
 }
 
-async fn round(environment: &Arc<Environment>) -> Result<(), Fault> {
+async fn round(environment: &Arc<Environment>, rotate_after: u64) -> Result<(), Fault> {
     loop {
         let due = environment.tokens.due(environment.clock().now(), TOKENS_AT_ONCE).await?;
         if due.is_empty() {
@@ -81,7 +81,7 @@ async fn round(environment: &Arc<Environment>) -> Result<(), Fault> {
         }
         recorded(environment, "job/token-sweep", environment.tokens.sweep(due)).await?;
     }
-    if environment.barrier().rotation_due() {
+    if environment.barrier().epoch_status()?.encryptions >= rotate_after {
         let rotate = Change::new(|batch| {
             batch.rotate()?;
             Ok(Answer::empty())

@@ -1,5 +1,5 @@
 //! Requests that meet, and clients that go away.
-use crate::node::{Node, abandoned, sentence, until};
+use crate::node::{Node, ROTATE_AFTER, abandoned, sentence, until};
 use coffer_environments::MountKind;
 use coffer_room::Fault;
 use coffer_store::faulty::Call;
@@ -293,4 +293,33 @@ async fn where_the_log_can_not_be_written_nothing_opens() {
     node.journal.close().unwrap();
     assert!(!node.unseal().await);
     assert!(node.registry.open().is_none() && node.registry.seal_status().is_sealed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_records_rotates_by_itself_and_they_move_to_the_next() {
+    let node = Node::open().await;
+    node.ask(Operation::Write, "sys/mounts/kv", KV1).await.ok().unwrap();
+    let status = async || {
+        let shown = node.ask(Operation::Read, "sys/key-status", "").await.ok().unwrap();
+        let number = |name: &str| -> u64 {
+            let (_, rest) = shown.split_once(name).unwrap();
+            rest.split([',', '}']).next().unwrap().parse().unwrap()
+        };
+        (number("\"term\":"), number("\"encryptions\":"))
+    };
+    for at in 0.. {
+        let (term, encryptions) = status().await;
+        if encryptions >= ROTATE_AFTER {
+            break;
+        }
+        node.registry.work().await;
+        assert_eq!(term, 1, "long before its time");
+        node.ask(Operation::Write, &format!("kv/{at}"), r#"{"v":"1"}"#).await.ok().unwrap();
+    }
+    node.registry.work().await;
+    let (term, encryptions) = status().await;
+    assert!(term == 2 && encryptions < ROTATE_AFTER, "{term} {encryptions}");
+    assert!(node.ask(Operation::Read, "kv/0", "").await.is_ok());
+    node.registry.work().await;
+    assert_eq!(status().await.0, 2, "once is enough");
 }

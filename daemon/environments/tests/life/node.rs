@@ -43,6 +43,9 @@ impl Entropy for Seeded {
     }
 }
 
+/// Small enough to be reached.
+pub(crate) const ROTATE_AFTER: u64 = 300;
+
 pub(crate) struct Node {
     pub(crate) registry: Arc<Registry>,
     pub(crate) store: Arc<Faulty<MemoryStore>>,
@@ -79,7 +82,11 @@ impl Node {
             pace: Pace::After(Duration::from_millis(100)),
         };
         let (journal, node) = Journal::open(log, Arc::clone(&clock), Arc::clone(&entropy)).unwrap();
-        let settings = Settings { cluster_name: "test".into(), restore_file: folder.path().join("restore") };
+        let settings = Settings {
+            cluster_name: "test".into(),
+            restore_file: folder.path().join("restore"),
+            rotate_after: ROTATE_AFTER,
+        };
         let means = Means {
             store: Arc::clone(&store) as Arc<dyn Store>,
             journal: Arc::clone(&journal),
