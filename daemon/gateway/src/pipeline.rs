@@ -43,9 +43,7 @@ impl Gateway {
 pub(crate) async fn serve(gateway: &Gateway, peer: &Peer, request: http::Request<Incoming>) -> Reply {
     let begun = Instant::now();
     let is_head = request.method() == http::Method::HEAD;
-    if request.method() == http::Method::POST
-        && request.uri().path().strip_prefix("/v1/") == Some(public::RESTORE)
-    {
+    if public::is_upload(&request) {
         return public::restore(gateway, request).await;
     }
     let reply = match Received::read(request, &gateway.limits, &gateway.memory).await {
