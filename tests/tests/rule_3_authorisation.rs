@@ -21,7 +21,7 @@ const OPERATIONS: [(&str, &str); 6] = [
 const CAPABILITIES: [&str; 7] = ["create", "read", "update", "patch", "delete", "list", "scan"];
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/authorisation-matrix.txt");
 
-/// Each declared route, and a path that takes it.
+/// Each declared route of an environment, and a path that takes it.
 fn routes() -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = Vec::new();
     for pattern in coffer_environments::routes() {
@@ -47,6 +47,14 @@ fn routes() -> Vec<(String, String)> {
         };
         all.push(((*route).to_owned(), path));
     }
+    for route in coffer_auth::userpass::routes() {
+        let path = match *route {
+            "userpass/users/password" => "userpass/users/example/password".to_owned(),
+            "userpass/users/policies" => "userpass/users/example/policies".to_owned(),
+            other => format!("{other}/example"),
+        };
+        all.push(((*route).to_owned(), format!("auth/{path}")));
+    }
     for (engine, mount) in [(Engine::KvV1, "kv1"), (Engine::KvV2, "secret"), (Engine::Transit, "transit")] {
         for route in engine.routes() {
             let below = route.split_once('/').map_or("", |(_, below)| below);
@@ -65,12 +73,18 @@ fn routes() -> Vec<(String, String)> {
         ("token/roles", "auth/token/roles"),
         ("cert/certs", "auth/cert/certs"),
         ("cert/crls", "auth/cert/crls"),
+        ("userpass/users", "auth/userpass/users"),
         ("kv2/metadata", "secret/metadata"),
         ("kv1", "kv1"),
     ] {
         all.push((format!("{route} (all)"), path.to_owned()));
     }
     all
+}
+
+/// What the node itself answers, at the root alone.
+fn node_paths() -> impl Iterator<Item = &'static str> {
+    PublicRoute::ALL.iter().filter_map(|route| route.node_path())
 }
 
 /// The grants: what a token may have, and what it is called in the file.
@@ -106,6 +120,8 @@ async fn every_route_lets_pass_whom_the_matrix_names_and_nobody_else() {
     let here = house.environment("matrix").await;
     here.sys().mount("kv1", &NewMount::of("kv")).await.unwrap();
     house.role(&here, "someone-else", json!({ "allowed_common_names": ["someone else"] })).await;
+    here.sys().enable_auth("userpass", &NewMount::of("userpass")).await.unwrap();
+    here.ask("POST", "auth/userpass/users/example", json!({ "password": "example" })).await.done();
     here.transit("transit").create("example", KeyType::Aes256Gcm96).await.unwrap();
     for (name, capabilities) in grants() {
         here.sys().put_policy(&name.replace('+', "-"), &policy(&[("*", &capabilities)])).await.unwrap();
@@ -135,8 +151,10 @@ async fn every_route_lets_pass_whom_the_matrix_names_and_nobody_else() {
             let body = match method {
                 // So that no request is refused for its body before its grant is looked at a second time, by the engine.
                 "POST" if path.starts_with("transit/") => {
-                    json!({ "plaintext": "aGk=", "input": "aGk=", "ciphertext": sealed, "signature": sealed })
+                    json!({ "plaintext": "aGk=", "input": "aGk=", "ciphertext": sealed, "signature": sealed, "min_available_version": 1 })
                 }
+                "POST" if path.ends_with("/password") => json!({ "password": "another" }),
+                "POST" if path.ends_with("/policies") => json!({ "token_policies": "default" }),
                 "POST" | "PATCH" => json!({}),
                 _ => Value::Null,
             };
@@ -176,6 +194,17 @@ async fn every_route_lets_pass_whom_the_matrix_names_and_nobody_else() {
         }
         assert!(seen.contains(&route), "{route} takes no operation at all");
     }
+    let nobody = house.client(&house.operator);
+    for path in node_paths() {
+        for (operation, method) in OPERATIONS {
+            let body = if method == "POST" { json!({}) } else { Value::Null };
+            match nobody.ask(method, path, body).await.status {
+                405 => continue,
+                status => assert!(matches!(status, 200 | 400), "{method} {path}: {status}"),
+            }
+            writeln!(text, "{path:34} {operation:7} anybody: the node answers for itself").unwrap();
+        }
+    }
     if std::env::var_os("COFFER_WRITE_MATRIX").is_some() {
         std::fs::write(FILE, &text).unwrap();
     }
@@ -197,6 +226,9 @@ async fn restore(here: &Client) {
     if here.sys().namespaces().await.unwrap().contains(&"example/".to_owned()) {
         here.sys().delete_namespace("example").await.unwrap();
     }
+    if here.ask("GET", "auth/userpass/users/example", Value::Null).await.status == 404 {
+        here.ask("POST", "auth/userpass/users/example", json!({ "password": "example" })).await.done();
+    }
     if here.ask("GET", "transit/keys/example", Value::Null).await.status == 404 {
         here.transit("transit").create("example", KeyType::Aes256Gcm96).await.unwrap();
     }
@@ -204,7 +236,8 @@ async fn restore(here: &Client) {
 
 #[test]
 fn every_row_of_the_matrix_is_a_declared_route() {
-    let declared: BTreeSet<_> = routes().into_iter().map(|(route, _)| route).collect();
+    let declared: BTreeSet<_> =
+        routes().into_iter().map(|(route, _)| route).chain(node_paths().map(str::to_owned)).collect();
     let kept = std::fs::read_to_string(FILE).unwrap();
     let rows: BTreeSet<_> = kept
         .lines()
@@ -212,4 +245,102 @@ fn every_row_of_the_matrix_is_a_declared_route() {
         .map(|line| line[..34].trim().to_owned())
         .collect();
     assert_eq!(declared, rows);
+}
+
+/// All that is answered without being anybody, by environment. Whoever adds a line here opens a door.
+const PUBLIC: [(&str, &str, &str); 12] = [
+    ("", "read", "sys/health"),
+    ("", "read", "sys/init"),
+    ("", "read", "sys/leader"),
+    ("", "read", "sys/metrics"),
+    ("", "read", "sys/seal-status"),
+    ("", "write", "auth/cert/login"),
+    ("", "write", "auth/userpass/login/example"),
+    ("", "write", "sys/init"),
+    ("", "write", "sys/storage/raft/snapshot-restore"),
+    ("", "write", "sys/unseal"),
+    ("matrix", "write", "auth/cert/login"),
+    ("matrix", "write", "auth/userpass/login/example"),
+];
+
+/// Paths that other servers of this API answer, or that look like public ones.
+const NOT_THERE: [&str; 16] = [
+    "sys",
+    "sys/health/x",
+    "sys/HEALTH",
+    "sys/init/x",
+    "sys/metrics/x",
+    "sys/unseal/x",
+    "sys/generate-root/attempt",
+    "sys/rekey/init",
+    "sys/internal/specs/openapi",
+    "sys/internal/counters/activity",
+    "sys/wrapping/unwrap",
+    "sys/raw/x",
+    "auth/token/login",
+    "auth/cert/login/x",
+    "auth/nowhere/login",
+    "secret/login",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_nobody_is_answered_at_the_declared_public_paths_and_nowhere_else() {
+    let declared: BTreeSet<_> = PublicRoute::ALL
+        .iter()
+        .filter_map(|route| Some((route.node_path()?, route)))
+        .flat_map(|(path, route)| route.operations().iter().map(move |operation| (operation.name(), path)))
+        .collect();
+    let expected = PUBLIC.into_iter().map(|(_, operation, path)| (operation, path));
+    assert_eq!(declared, expected.filter(|(_, path)| path.starts_with("sys/")).collect());
+
+    let house = House::start().await;
+    let here = house.environment("matrix").await;
+    coffer_tests::furnish(&house.root()).await;
+    for client in [&here, &house.root()] {
+        client.sys().mount("kv1", &NewMount::of("kv")).await.unwrap();
+        client.sys().enable_auth("userpass", &NewMount::of("userpass")).await.unwrap();
+        house.role(client, "someone-else", json!({ "allowed_common_names": ["someone else"] })).await;
+    }
+    let elsewhere = node_paths().chain(NOT_THERE).map(str::to_owned);
+    let paths: BTreeSet<_> = routes().into_iter().map(|(_, path)| path).chain(elsewhere).collect();
+    for (refusal, is_open) in [(403, true), (503, false)] {
+        let mut answered = Vec::new();
+        // Side by side, so that refusals share their syncs of the log.
+        let (house, paths) = (&house, &paths);
+        std::thread::scope(|scope| {
+            let asking: Vec<_> = ["", "matrix"]
+                .into_iter()
+                .flat_map(|namespace| OPERATIONS.map(|operation| (namespace, operation)))
+                .map(|asked| scope.spawn(move || answered_to_nobody(house, refusal, asked, paths)))
+                .collect();
+            answered.extend(asking.into_iter().flat_map(|thread| thread.join().unwrap()));
+        });
+        answered.sort_unstable();
+        // Sealed, there is no environment to log in to.
+        let expected: Vec<_> =
+            PUBLIC.into_iter().filter(|(_, _, path)| is_open || path.starts_with("sys/")).collect();
+        assert_eq!(answered, expected, "open: {is_open}");
+        house.root().sys().seal().await.unwrap_or_else(|error| assert!(!is_open, "{error}"));
+    }
+}
+
+/// Which paths answer this operation with anything but this refusal.
+fn answered_to_nobody<'p>(
+    house: &House,
+    refusal: u16,
+    (namespace, (operation, method)): (&'static str, (&'static str, &str)),
+    paths: &'p BTreeSet<String>,
+) -> Vec<(&'static str, &'static str, &'p str)> {
+    let mut wire = house.wire();
+    let mut is_answered = |path: &str| {
+        let headers = [("x-vault-namespace", namespace)];
+        // A name that is none: a login says so, before it says that the certificate has no role.
+        let reply = wire.ask(method, &format!("/v1/{path}"), &headers, br#"{"name":{}}"#).unwrap();
+        let is_refused = reply.status == refusal && reply.json().get("errors").is_some();
+        // The node says of its own paths that they take no other operation.
+        let is_other = reply.status == 405 && namespace.is_empty() && node_paths().any(|own| own == path);
+        !is_refused && !is_other
+    };
+    let answered = paths.iter().filter(|path| is_answered(path));
+    answered.map(|path| (namespace, operation, path.as_str())).collect()
 }

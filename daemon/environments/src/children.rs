@@ -15,6 +15,7 @@ use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_seal::Inherited;
 use coffer_types::{CanonicalPath, EnvironmentId, EnvironmentPath, Kind, MountId, Timestamp, random};
 use coffer_wire::Object;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,13 +36,15 @@ pub(crate) async fn create(
     let id = EnvironmentId(random(parent.entropy())?);
     let context = Context { store: parent.barrier().context().store, environment: id };
     let kek = parent.barrier().child_kek(id)?;
+    let custom_metadata = metadata.into_iter().collect();
+    check_metadata(&custom_metadata)?;
     let made = Inherited::new(context, &kek, &*registry.entropy).map_err(open::no_entropy)?;
     let created = Barrier::create(registry.place(context), made.root_key, Vec::new())?;
     let child = ChildRecord {
         id: id.to_string(),
         state: ChildState::Active,
         created: registry.clock.now().0,
-        custom_metadata: metadata.into_iter().collect(),
+        custom_metadata,
     };
     let (registry, parent, name) = (Arc::clone(registry), Arc::clone(parent), CanonicalPath::parse(name)?);
     let seal = made.seal;
@@ -87,9 +90,24 @@ pub(crate) fn patch(
                 None => drop(child.custom_metadata.remove(key)),
             }
         }
+        check_metadata(&child.custom_metadata)?;
         parent.write_child(batch, &name, &child)?;
         Ok(Answer::data(describe_child(&parent, name.as_str(), &child)?))
     })))
+}
+
+/// Names and texts for people, under the same bounds as those of a secret.
+fn check_metadata(custom: &BTreeMap<String, String>) -> Result<(), Fault> {
+    let is_plain = |text: &str| !text.chars().any(char::is_control);
+    let stands = |(name, value): (&String, &String)| {
+        !name.is_empty() && name.len() <= 128 && value.len() <= 512 && is_plain(name) && is_plain(value)
+    };
+    if custom.len() <= 64 && custom.iter().all(stands) {
+        return Ok(());
+    }
+    Err(Fault::bad(
+        "'custom_metadata' has at most 64 names of 1 to 128 bytes and texts of at most 512, without control characters",
+    ))
 }
 
 pub(crate) async fn delete(

@@ -1,12 +1,14 @@
 //! What the node answers about itself, to anyone who passed the handshake: the only requests that do not take the walk.
 //!
 //! Health, seal status and metrics leave no record: a load balancer asks every second. Initialising and unsealing are
-//! ceremonies, one leaf each in the node log; other questions about the node are counted there. There is nothing else.
+//! ceremonies, one leaf each in the node log; other questions about the node are counted there. What is answered here is what
+//! [`PublicRoute`] declares with a path of the node, and nothing else.
 use crate::pipeline::Gateway;
 use crate::received::Received;
 use crate::reply::{self, Reply};
 use coffer_audit::NodeCount;
 use coffer_environments::NodeFault;
+use coffer_policy::PublicRoute;
 use coffer_room::Fault;
 use coffer_types::Operation as Op;
 use coffer_wire::{Object, Params};
@@ -16,37 +18,35 @@ use std::future::Future;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// The paths answered here, as the test of the unauthenticated surface lists them.
-pub(crate) const PATHS: [&str; 7] =
-    ["sys/health", "sys/seal-status", "sys/metrics", "sys/init", "sys/leader", "sys/unseal", RESTORE];
-
-/// Where a snapshot is uploaded into an uninitialised daemon.
-pub(crate) const RESTORE: &str = "sys/storage/raft/snapshot-restore";
-
 /// The answer, where the request asks for one of these paths.
 pub(crate) async fn answer(gateway: &Gateway, received: &Received<'_>) -> Option<Reply> {
     if !is_root(received.namespace.as_deref()) {
         return None;
     }
-    let reply = match (received.operation, received.path.as_str()) {
-        (Op::Read, "sys/health") => health(gateway, received),
-        (Op::Read, "sys/seal-status") => reply::json(200, seal_status(gateway).finish()),
-        (Op::Read, "sys/metrics") => metrics(gateway),
-        (Op::Read, "sys/init") => counted(gateway, initialized),
-        (Op::Read, "sys/leader") => counted(gateway, leader),
-        (Op::Write, "sys/init") => ceremony(gateway, init(gateway, received).await),
-        (Op::Write, "sys/unseal") => ceremony(gateway, unseal(gateway, received).await),
-        (_, path) if PATHS.contains(&path) => reply::fault(Fault::UnsupportedOperation),
-        _ => return None,
+    let route = PublicRoute::of_node(&received.path)?;
+    if !route.operations().contains(&received.operation) {
+        return Some(reply::fault(Fault::UnsupportedOperation));
+    }
+    let reply = match route {
+        PublicRoute::Health => health(gateway, received),
+        PublicRoute::SealStatus => reply::json(200, seal_status(gateway).finish()),
+        PublicRoute::Metrics => metrics(gateway),
+        PublicRoute::Leader => counted(gateway, leader),
+        PublicRoute::Init if received.operation == Op::Read => counted(gateway, initialized),
+        PublicRoute::Init => ceremony(gateway, init(gateway, received).await),
+        PublicRoute::Unseal => ceremony(gateway, unseal(gateway, received).await),
+        // Answered before its body is read, see `takes_upload`; asked of an environment, not of the node.
+        PublicRoute::Restore | PublicRoute::Login => return None,
     };
     Some(reply)
 }
 
 /// Whether a request brings a snapshot that is to be restored: then its body is not held in memory.
 pub(crate) fn takes_upload(operation: Op, path: &str, namespace: Option<&str>) -> bool {
-    operation == Op::Write && path == RESTORE && is_root(namespace)
+    operation == Op::Write && is_root(namespace) && PublicRoute::of_node(path) == Some(PublicRoute::Restore)
 }
 
+/// In other environments these paths are like any that is not there.
 fn is_root(namespace: Option<&str>) -> bool {
     namespace.is_none_or(|name| matches!(name.trim_matches('/'), "" | "root"))
 }
@@ -169,11 +169,26 @@ async fn unseal(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, Nod
 }
 
 /// Takes an uploaded snapshot, piece by piece: it may be larger than a body may otherwise be.
-pub(crate) async fn restore(gateway: &Gateway, body: Incoming) -> Reply {
-    ceremony(gateway, upload(gateway, body).await)
+pub(crate) async fn restore(gateway: &Gateway, mut body: Incoming) -> Reply {
+    let result = upload(gateway, &mut body).await;
+    if result.is_err() {
+        // Whoever is still sending when the connection closes sees that it closed, and not why.
+        let _late =
+            tokio::time::timeout(gateway.limits.body, drain(&mut body, gateway.limits.body_bytes)).await;
+    }
+    ceremony(gateway, result)
 }
 
-async fn upload(gateway: &Gateway, mut body: Incoming) -> Result<Reply, NodeFault> {
+/// Drops what is left of a body, as far as this many bytes.
+async fn drain(body: &mut Incoming, mut bytes: usize) {
+    while let Some(Ok(frame)) = body.frame().await {
+        let read = frame.data_ref().map_or(0, bytes::Bytes::len);
+        let Some(left) = bytes.checked_sub(read) else { return };
+        bytes = left;
+    }
+}
+
+async fn upload(gateway: &Gateway, body: &mut Incoming) -> Result<Reply, NodeFault> {
     let mut upload = gateway.registry.begin_upload(gateway.limits.snapshot_bytes).await?;
     loop {
         let frame = tokio::time::timeout(gateway.limits.body, body.frame()).await;

@@ -1,9 +1,23 @@
 //! The declared lists: what is public, what any caller may ask, what needs `sudo`.
 use coffer_types::Operation;
 
-/// What may be asked for without being anybody: entries of one short list, each with its path and operations.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PublicRoute {
+/// Makes the public routes and the list of all of them from one table: none can be left out of the list.
+macro_rules! public_routes {
+    ($($(#[$doc:meta])+ $route:ident,)+) => {
+        /// What may be asked for without being anybody: entries of one short list, each with its path and operations.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum PublicRoute {
+            $($(#[$doc])+ $route,)+
+        }
+
+        impl PublicRoute {
+            /// The whole list.
+            pub const ALL: &[Self] = &[$(Self::$route,)+];
+        }
+    };
+}
+
+public_routes! {
     /// `sys/init`: whether initialised; initialise.
     Init,
     /// `sys/unseal`: give a share.
@@ -14,36 +28,63 @@ pub enum PublicRoute {
     Health,
     /// `sys/leader`.
     Leader,
+    /// `sys/metrics`: counters, without a name or a path in them.
+    Metrics,
+    /// `sys/storage/raft/snapshot-restore`: upload a snapshot into a daemon that is not initialised.
+    Restore,
     /// `auth/<mount>/login` and `auth/<mount>/login/<name>`: the method behind it asks for a proof of its own.
     Login,
 }
 
 impl PublicRoute {
-    /// The whole list.
-    pub const ALL: [Self; 6] =
-        [Self::Init, Self::Unseal, Self::SealStatus, Self::Health, Self::Leader, Self::Login];
+    /// Where the node itself answers, before anything is opened; `None` for what is asked of an environment.
+    #[must_use]
+    pub const fn node_path(self) -> Option<&'static str> {
+        match self {
+            Self::Init => Some("sys/init"),
+            Self::Unseal => Some("sys/unseal"),
+            Self::SealStatus => Some("sys/seal-status"),
+            Self::Health => Some("sys/health"),
+            Self::Leader => Some("sys/leader"),
+            Self::Metrics => Some("sys/metrics"),
+            Self::Restore => Some("sys/storage/raft/snapshot-restore"),
+            Self::Login => None,
+        }
+    }
+
+    /// The entry that the node answers at `path`.
+    #[must_use]
+    pub fn of_node(path: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|route| route.node_path() == Some(path))
+    }
+
+    /// What may be asked of it.
+    #[must_use]
+    pub const fn operations(self) -> &'static [Operation] {
+        match self {
+            Self::Init => &[Operation::Read, Operation::Write],
+            Self::SealStatus | Self::Health | Self::Leader | Self::Metrics => &[Operation::Read],
+            Self::Unseal | Self::Restore | Self::Login => &[Operation::Write],
+        }
+    }
 
     /// Whether the entry is about this path and operation.
     #[must_use]
     pub fn covers(self, path: &str, operation: Operation) -> bool {
-        use Operation::{Read, Write};
-        match self {
-            Self::Init => path == "sys/init" && matches!(operation, Read | Write),
-            Self::Unseal => path == "sys/unseal" && operation == Write,
-            Self::SealStatus => path == "sys/seal-status" && operation == Read,
-            Self::Health => path == "sys/health" && operation == Read,
-            Self::Leader => path == "sys/leader" && operation == Read,
-            Self::Login => {
-                let is_mount = |mount: &str| !mount.is_empty() && mount != "token";
-                let is_login = |path: &str| path.strip_suffix("/login").is_some_and(is_mount);
-                let by_name = |path: &str| {
-                    path.rsplit_once('/').is_some_and(|(above, name)| !name.is_empty() && is_login(above))
-                };
-                let below = path.strip_prefix("auth/");
-                below.is_some_and(|path| is_login(path) || by_name(path)) && operation == Write
-            }
-        }
+        let is_there = match self.node_path() {
+            Some(own) => path == own,
+            None => is_login(path),
+        };
+        is_there && self.operations().contains(&operation)
     }
+}
+
+fn is_login(path: &str) -> bool {
+    let is_mount = |mount: &str| !mount.is_empty() && mount != "token";
+    let is_plain = |path: &str| path.strip_suffix("/login").is_some_and(is_mount);
+    let by_name =
+        |path: &str| path.rsplit_once('/').is_some_and(|(above, name)| !name.is_empty() && is_plain(above));
+    path.strip_prefix("auth/").is_some_and(|path| is_plain(path) || by_name(path))
 }
 
 /// What every caller may read without a stanza, unless one denies it; the handler shows only what the caller's policies

@@ -50,21 +50,26 @@ impl Asked {
         if policies.as_ref().is_some_and(|names| names.iter().any(|name| name == "root")) {
             return Err(Fault::bad("'token_policies' must not hold root: no login makes a root token"));
         }
-        let required_extensions = params.list("required_extensions")?;
+        let display_name = text("display_name")?;
+        if display_name.as_ref().is_some_and(|name| name.len() > 512) {
+            return Err(Fault::bad("'display_name' has at most 512 bytes"));
+        }
+        let names = |name| names_in(params, name);
+        let required_extensions = names("required_extensions")?;
         if required_extensions.iter().flatten().any(|required| !required.contains(':')) {
             return Err(Fault::bad("'required_extensions' must be a list of 'oid:value'"));
         }
         Ok(Self {
             certificate: text("certificate")?,
-            display_name: text("display_name")?,
-            allowed_names: params.list("allowed_names")?,
-            allowed_common_names: params.list("allowed_common_names")?,
-            allowed_dns_sans: params.list("allowed_dns_sans")?,
-            allowed_email_sans: params.list("allowed_email_sans")?,
-            allowed_uri_sans: params.list("allowed_uri_sans")?,
-            allowed_organizational_units: params.list("allowed_organizational_units")?,
+            display_name,
+            allowed_names: names("allowed_names")?,
+            allowed_common_names: names("allowed_common_names")?,
+            allowed_dns_sans: names("allowed_dns_sans")?,
+            allowed_email_sans: names("allowed_email_sans")?,
+            allowed_uri_sans: names("allowed_uri_sans")?,
+            allowed_organizational_units: names("allowed_organizational_units")?,
             required_extensions,
-            allowed_metadata_extensions: params.list("allowed_metadata_extensions")?,
+            allowed_metadata_extensions: names("allowed_metadata_extensions")?,
             token_policies: policies,
             token_no_default_policy: params.boolean("token_no_default_policy")?,
             token_ttl: match seconds("token_ttl", "ttl")? {
@@ -142,6 +147,21 @@ pub(crate) fn shown(record: &RoleRecord) -> Object {
         .strings("token_policies", &record.token_policies)
         .number("token_ttl", record.token_ttl)
         .string("token_type", "default")
+}
+
+/// A list of names or globs. All of a mount's roles are in memory, and each login compares with all of theirs.
+fn names_in(params: &Params, name: &'static str) -> Result<Option<Vec<String>>, Fault> {
+    // As long as a SPIFFE id may be.
+    const MAX_NAME_BYTES: usize = 2048;
+    const MAX_NAMES: usize = 1024;
+    let names = params.list(name)?;
+    if names
+        .as_ref()
+        .is_some_and(|names| names.len() > MAX_NAMES || names.iter().any(|name| name.len() > MAX_NAME_BYTES))
+    {
+        return Err(Fault::bad(format!("'{name}' has at most 1024 names of at most 2048 bytes")));
+    }
+    Ok(names)
 }
 
 fn bind(params: &Params) -> Result<Option<Bind>, Fault> {

@@ -31,13 +31,15 @@ pub const fn routes() -> &'static [&'static str] {
 #[must_use]
 pub fn route(path: &CanonicalPath) -> Option<&'static str> {
     let mut segments = path.segments();
-    match (segments.next()?, segments.next(), segments.next()) {
-        ("certs", _, None) => Some("cert/certs"),
-        ("crls", _, None) => Some("cert/crls"),
-        ("config", None, None) => Some("cert/config"),
-        ("login", None, None) => Some("cert/login"),
-        _ => None,
-    }
+    let name = match (segments.next()?, segments.next(), segments.next()) {
+        ("certs", _, None) => "cert/certs",
+        ("crls", _, None) => "cert/crls",
+        ("config", None, None) => "cert/config",
+        ("login", None, None) => "cert/login",
+        _ => return None,
+    };
+    // What is not declared does not exist.
+    routes().iter().copied().find(|route| *route == name)
 }
 
 /// Answers a request below the mount.

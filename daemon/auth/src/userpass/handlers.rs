@@ -33,13 +33,15 @@ pub const fn routes() -> &'static [&'static str] {
 #[must_use]
 pub fn route(path: &CanonicalPath) -> Option<&'static str> {
     let segments: Vec<_> = path.segments().collect();
-    match segments.as_slice() {
-        ["login", _] => Some("userpass/login"),
-        ["users"] | ["users", _] => Some("userpass/users"),
-        ["users", _, "password"] => Some("userpass/users/password"),
-        ["users", _, "policies"] => Some("userpass/users/policies"),
-        _ => None,
-    }
+    let name = match segments.as_slice() {
+        ["login", _] => "userpass/login",
+        ["users"] | ["users", _] => "userpass/users",
+        ["users", _, "password"] => "userpass/users/password",
+        ["users", _, "policies"] => "userpass/users/policies",
+        _ => return None,
+    };
+    // What is not declared does not exist.
+    routes().iter().copied().find(|route| *route == name)
 }
 
 /// Answers a request below the mount.

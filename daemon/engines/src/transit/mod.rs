@@ -45,7 +45,7 @@ pub const ROUTES: &[&str] = &[
 /// The declared name of the route that `path` (below the mount) takes; `None` where there is none.
 #[must_use]
 pub fn route(path: &CanonicalPath) -> Option<&'static str> {
-    Route::of(path).map(|route| route.name())
+    Route::declared(path).map(|route| route.name())
 }
 
 /// Answers a request below a mount.
@@ -54,7 +54,7 @@ pub fn route(path: &CanonicalPath) -> Option<&'static str> {
 /// What the request got wrong; see [`Fault`].
 pub async fn handle(room: &Room, request: Request) -> Result<Outcome, Fault> {
     let path = request.path.clone();
-    let route = Route::of(&path).ok_or(Fault::NoRoute("unsupported path".into()))?;
+    let route = Route::declared(&path).ok_or(Fault::NoRoute("unsupported path".into()))?;
     match (route, request.operation) {
         (Route::Keys, Operation::List) => keys::list(room, &request).await,
         (Route::Key(name), Operation::Read) => keys::read(room, name).await,
@@ -96,6 +96,11 @@ enum Route<'p> {
 }
 
 impl<'p> Route<'p> {
+    /// What is not declared does not exist.
+    fn declared(path: &'p CanonicalPath) -> Option<Self> {
+        Self::of(path).filter(|route| ROUTES.contains(&route.name()))
+    }
+
     fn of(path: &'p CanonicalPath) -> Option<Self> {
         let mut segments = path.segments();
         let mut next = || segments.next();

@@ -89,7 +89,7 @@ pub(super) fn enable_as(desk: &Desk<'_>, params: &Params, class: Class) -> Resul
         class: if class == Class::Auth { "auth" } else { "secret" }.to_owned(),
         kind: kind.type_name().to_owned(),
         version: kind.version().map(str::to_owned),
-        description: params.string("description")?.map(|text| text.to_string()).unwrap_or_default(),
+        description: description(params)?.unwrap_or_default(),
         accessor: format!(
             "{}{}_{:08x}",
             if class == Class::Auth { "auth_" } else { "" },
@@ -188,6 +188,15 @@ pub(super) fn mount_path(text: &str) -> Result<CanonicalPath, Fault> {
     if path.as_str().is_empty() { Err(Fault::bad("the path of the mount is missing")) } else { Ok(path) }
 }
 
+/// What people say of a mount. All mounts are one record, which every change of any writes anew: it must stay small.
+fn description(params: &Params) -> Result<Option<String>, Fault> {
+    const MAX_BYTES: usize = 1024;
+    match params.string("description")? {
+        Some(text) if text.len() > MAX_BYTES => Err(Fault::bad("'description' has at most 1024 bytes")),
+        text => Ok(text.map(|text| text.to_string())),
+    }
+}
+
 /// What is to be different of a mount; what is not given stays.
 struct Tuning {
     default_lease_ttl: Option<u64>,
@@ -213,7 +222,7 @@ impl Tuning {
         Ok(Self {
             default_lease_ttl: ttl("default_lease_ttl")?,
             max_lease_ttl: ttl("max_lease_ttl")?,
-            description: text("description")?,
+            description: description(params)?,
             listing_visibility,
         })
     }

@@ -1,66 +1,57 @@
 //! The routes below `sys/`, as a list that the router, the audit log and the authorisation matrix share.
 
-/// One route below `sys/`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs, reason = "each is its pattern, see `Route::pattern`")]
-pub enum Route {
-    Mounts,
-    Mount,
-    MountTune,
-    Auths,
-    Auth,
-    AuthTune,
-    Policies,
-    Policy,
-    LegacyPolicies,
-    LegacyPolicy,
-    Capabilities,
-    CapabilitiesAccessor,
-    CapabilitiesSelf,
-    Namespaces,
-    Namespace,
-    Seal,
-    KeyStatus,
-    Rotate,
-    RotateKeyring,
-    UiMounts,
-    UiMount,
-    AuditReceipt,
-    AuditCheckpoint,
-    AuditConsistency,
-    AuditDisclose,
-    Snapshot,
+/// Makes the routes, and every list of them, from one table: none can be in one place and not in the other.
+macro_rules! routes {
+    ($($route:ident => $pattern:literal,)+) => {
+        /// One route below `sys/`.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[allow(missing_docs, reason = "each is its pattern, see `Route::pattern`")]
+        pub enum Route {
+            $($route,)+
+        }
+
+        const ALL: &[Route] = &[$(Route::$route,)+];
+
+        impl Route {
+            /// The route as people write it; its name in the audit log.
+            #[must_use]
+            pub const fn pattern(self) -> &'static str {
+                match self {
+                    $(Self::$route => $pattern,)+
+                }
+            }
+        }
+    };
 }
 
-/// All routes.
-const ALL: [Route; 26] = [
-    Route::Mounts,
-    Route::Mount,
-    Route::MountTune,
-    Route::Auths,
-    Route::Auth,
-    Route::AuthTune,
-    Route::Policies,
-    Route::Policy,
-    Route::LegacyPolicies,
-    Route::LegacyPolicy,
-    Route::Capabilities,
-    Route::CapabilitiesAccessor,
-    Route::CapabilitiesSelf,
-    Route::Namespaces,
-    Route::Namespace,
-    Route::Seal,
-    Route::KeyStatus,
-    Route::Rotate,
-    Route::RotateKeyring,
-    Route::UiMounts,
-    Route::UiMount,
-    Route::AuditReceipt,
-    Route::AuditCheckpoint,
-    Route::AuditConsistency,
-    Route::AuditDisclose,
-    Route::Snapshot,
-];
+routes! {
+    Mounts => "sys/mounts",
+    Mount => "sys/mounts/:path",
+    MountTune => "sys/mounts/:path/tune",
+    Auths => "sys/auth",
+    Auth => "sys/auth/:path",
+    AuthTune => "sys/auth/:path/tune",
+    Policies => "sys/policies/acl",
+    Policy => "sys/policies/acl/:name",
+    LegacyPolicies => "sys/policy",
+    LegacyPolicy => "sys/policy/:name",
+    Capabilities => "sys/capabilities",
+    CapabilitiesAccessor => "sys/capabilities-accessor",
+    CapabilitiesSelf => "sys/capabilities-self",
+    Namespaces => "sys/namespaces",
+    Namespace => "sys/namespaces/:path",
+    Seal => "sys/seal",
+    KeyStatus => "sys/key-status",
+    Rotate => "sys/rotate",
+    RotateKeyring => "sys/rotate/keyring",
+    UiMounts => "sys/internal/ui/mounts",
+    UiMount => "sys/internal/ui/mounts/:path",
+    AuditReceipt => "sys/audit/receipt/:index",
+    AuditCheckpoint => "sys/audit/checkpoint",
+    AuditConsistency => "sys/audit/consistency",
+    AuditDisclose => "sys/audit/disclose/:index",
+    Snapshot => "sys/storage/raft/snapshot",
+}
 
 /// All routes below `sys/` by pattern: what the authorisation matrix is made from.
 pub fn routes() -> impl Iterator<Item = &'static str> {
@@ -103,39 +94,6 @@ impl Route {
         Some(found)
     }
 
-    /// The route as people write it; its name in the audit log.
-    #[must_use]
-    pub const fn pattern(self) -> &'static str {
-        match self {
-            Self::Mounts => "sys/mounts",
-            Self::Mount => "sys/mounts/:path",
-            Self::MountTune => "sys/mounts/:path/tune",
-            Self::Auths => "sys/auth",
-            Self::Auth => "sys/auth/:path",
-            Self::AuthTune => "sys/auth/:path/tune",
-            Self::Policies => "sys/policies/acl",
-            Self::Policy => "sys/policies/acl/:name",
-            Self::LegacyPolicies => "sys/policy",
-            Self::LegacyPolicy => "sys/policy/:name",
-            Self::Capabilities => "sys/capabilities",
-            Self::CapabilitiesAccessor => "sys/capabilities-accessor",
-            Self::CapabilitiesSelf => "sys/capabilities-self",
-            Self::Namespaces => "sys/namespaces",
-            Self::Namespace => "sys/namespaces/:path",
-            Self::Seal => "sys/seal",
-            Self::KeyStatus => "sys/key-status",
-            Self::Rotate => "sys/rotate",
-            Self::RotateKeyring => "sys/rotate/keyring",
-            Self::UiMounts => "sys/internal/ui/mounts",
-            Self::UiMount => "sys/internal/ui/mounts/:path",
-            Self::AuditReceipt => "sys/audit/receipt/:index",
-            Self::AuditCheckpoint => "sys/audit/checkpoint",
-            Self::AuditConsistency => "sys/audit/consistency",
-            Self::AuditDisclose => "sys/audit/disclose/:index",
-            Self::Snapshot => "sys/storage/raft/snapshot",
-        }
-    }
-
     /// Whether the names below this route are the same in any case: then they are folded before anything compares them.
     #[must_use]
     pub const fn folds(self) -> bool {
@@ -149,7 +107,7 @@ mod tests {
 
     #[test]
     fn every_route_is_found_by_its_own_pattern() {
-        for route in ALL {
+        for &route in ALL {
             let path =
                 route.pattern().replace(":path", "some/path").replace(":name", "name").replace(":index", "7");
             let segments: Vec<_> = path.split('/').skip(1).collect();

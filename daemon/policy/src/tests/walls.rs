@@ -13,7 +13,7 @@ const OPERATIONS: [Operation; 6] = [
 ];
 
 /// Every path that the declared lists or the API's ordinary routes know, and some that look like them.
-const PATHS: [&str; 30] = [
+const PATHS: [&str; 33] = [
     "sys/init",
     "sys/unseal",
     "sys/seal-status",
@@ -29,6 +29,9 @@ const PATHS: [&str; 30] = [
     "sys/generate-root/attempt",
     "sys/internal/specs/openapi",
     "sys/metrics",
+    "sys/metrics/x",
+    "sys/storage/raft/snapshot",
+    "sys/storage/raft/snapshot-restore",
     "auth/cert/login",
     "auth/a/b/login",
     "auth/login",
@@ -51,7 +54,7 @@ fn what_is_public_is_exactly_the_declared_list() {
     let mut found = Vec::new();
     for at in PATHS {
         for operation in OPERATIONS {
-            for route in PublicRoute::ALL.into_iter().filter(|route| route.covers(at, operation)) {
+            for route in PublicRoute::ALL.iter().filter(|route| route.covers(at, operation)) {
                 found.push(format!("{} {at} {route:?}", operation.name()));
             }
         }
@@ -65,6 +68,8 @@ fn what_is_public_is_exactly_the_declared_list() {
             "read sys/seal-status SealStatus",
             "read sys/health Health",
             "read sys/leader Leader",
+            "read sys/metrics Metrics",
+            "write sys/storage/raft/snapshot-restore Restore",
             "write auth/cert/login Login",
             "write auth/a/b/login Login",
             "write auth/cert/login/x Login",
