@@ -38,6 +38,7 @@ mod rule_4_secrets;
 mod rule_5_limits;
 mod rule_6_and_7;
 mod sdk;
+mod stored;
 mod stories;
 mod vuln_c01_paths;
 mod vuln_c02_c03_escalation;
