@@ -26,6 +26,7 @@ mod backups;
 mod bad_input;
 mod certificates;
 mod commands;
+mod dev;
 mod environments;
 mod faults;
 mod hvac;
