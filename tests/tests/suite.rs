@@ -25,6 +25,7 @@ mod audit_log;
 mod backups;
 mod bad_input;
 mod certificates;
+mod coffer_everything;
 mod commands;
 mod dev;
 mod environments;
