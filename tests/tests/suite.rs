@@ -42,6 +42,7 @@ mod rule_6_and_7;
 mod sdk;
 mod stored;
 mod stories;
+mod terminal;
 mod vuln_c01_paths;
 mod vuln_c02_c03_escalation;
 mod vuln_c04_certificates;
