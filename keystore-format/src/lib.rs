@@ -32,6 +32,7 @@ pub mod record;
 pub mod seal_record;
 pub mod share;
 pub mod snapshot;
+mod stack;
 pub mod stream;
 pub mod tables;
 pub mod tail;

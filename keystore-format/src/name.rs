@@ -7,6 +7,7 @@ use crate::{
     error::{Fault, FormatError},
     ids::{EnvironmentId, MountId},
     reader::Reader,
+    stack,
 };
 use aes_siv::{KeyInit, Tag, siv::Aes256Siv};
 use alloc::{string::String, vec::Vec};
@@ -90,9 +91,11 @@ impl SealedPath {
 
         let (head, buffer) = path.split_at_mut(path_len - padded);
         let (_, tag) = head.split_at_mut(head.len() - TAG_LEN);
-        let sealed = Aes256Siv::new(name_key.into())
-            .encrypt_inout_detached([LABEL, &place(environment, mount), &self.0], buffer.into())
-            .map_err(|_| too_long)?;
+        let sealed = stack::cleared(|| {
+            Aes256Siv::new(name_key.into())
+                .encrypt_inout_detached([LABEL, &place(environment, mount), &self.0], buffer.into())
+        })
+        .map_err(|_| too_long)?;
         tag.copy_from_slice(&sealed);
         Ok(Self(path))
     }
@@ -139,13 +142,14 @@ pub fn open_segment(
         return Err(fault(Fault::Invalid));
     }
     let mut padded = Zeroizing::new(ciphertext.to_vec());
-    Aes256Siv::new(name_key.into())
-        .decrypt_inout_detached(
+    stack::cleared(|| {
+        Aes256Siv::new(name_key.into()).decrypt_inout_detached(
             [LABEL, &place(environment, mount), parent],
             padded.as_mut_slice().into(),
             &Tag::from(*tag),
         )
-        .map_err(|_| fault(Fault::NotAuthentic))?;
+    })
+    .map_err(|_| fault(Fault::NotAuthentic))?;
 
     let length = padded.iter().rposition(|&byte| byte != 0).ok_or(fault(Fault::NotCanonical))?;
     if padded.get(length) != Some(&0x80) || padded_len(length) != padded.len() {

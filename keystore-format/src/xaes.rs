@@ -1,5 +1,6 @@
 //! XAES-256-GCM (C2SP `XAES-256-GCM.md`): AES-256-GCM under a key that is derived from half of a 192-bit
 //! nonce, so that random nonces never run out. The one place where this crate calls the cipher.
+use crate::stack;
 use xaes_256_gcm::{
     Xaes256Gcm,
     aead::{AeadInOut, KeyInit},
@@ -26,10 +27,9 @@ pub fn encrypt(
     associated_data: &[u8],
     buffer: &mut [u8],
 ) -> Result<[u8; TAG_LEN], NotAuthentic> {
-    Xaes256Gcm::new(key.into())
-        .encrypt_inout_detached(nonce.into(), associated_data, buffer.into())
-        .map(Into::into)
-        .map_err(|_| NotAuthentic)
+    let encrypt =
+        || Xaes256Gcm::new(key.into()).encrypt_inout_detached(nonce.into(), associated_data, buffer.into());
+    stack::cleared(encrypt).map(Into::into).map_err(|_| NotAuthentic)
 }
 
 /// Decrypts `buffer` where it lies, if the tag matches; else leaves it as it was.
@@ -43,7 +43,13 @@ pub fn decrypt(
     buffer: &mut [u8],
     tag: &[u8; TAG_LEN],
 ) -> Result<(), NotAuthentic> {
-    Xaes256Gcm::new(key.into())
-        .decrypt_inout_detached(nonce.into(), associated_data, buffer.into(), tag.into())
-        .map_err(|_| NotAuthentic)
+    let decrypt = || {
+        Xaes256Gcm::new(key.into()).decrypt_inout_detached(
+            nonce.into(),
+            associated_data,
+            buffer.into(),
+            tag.into(),
+        )
+    };
+    stack::cleared(decrypt).map_err(|_| NotAuthentic)
 }

@@ -14,6 +14,8 @@ pub struct Output {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+    /// Standard output as it is, where it may be no text.
+    pub bytes: Vec<u8>,
 }
 
 /// Where a program lies; none where it is not installed.
@@ -25,18 +27,19 @@ pub fn find(program: &str) -> Option<PathBuf> {
 
 /// Runs a command to its end, with this on standard input.
 #[must_use]
-pub fn run(mut command: Command, input: &str) -> Output {
+pub fn run(mut command: Command, input: impl AsRef<[u8]>) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // A program that reads nothing may be gone already.
-    let _gone = stdin.write_all(input.as_bytes());
+    let _gone = stdin.write_all(input.as_ref());
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     Output {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        bytes: output.stdout,
     }
 }
 
@@ -104,7 +107,7 @@ impl House {
 
     /// The same, with something to read on standard input.
     #[must_use]
-    pub fn coffer_with(&self, namespace: &str, arguments: &[&str], input: &str) -> Output {
+    pub fn coffer_with(&self, namespace: &str, arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
         let token = (!self.root_token.is_empty()).then_some(self.root_token.as_str());
         let mut command = self.program(crate::coffer(), "COFFER", &self.operator, token, namespace);
         command.args(arguments);

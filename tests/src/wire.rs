@@ -92,10 +92,18 @@ impl Wire {
     /// # Errors
     /// What TCP or TLS said.
     pub fn connect(address: SocketAddr, tls: &Tls) -> std::io::Result<Self> {
+        Self::connect_within(PATIENCE, address, tls)
+    }
+
+    /// The same with less patience, which stays the connection's.
+    ///
+    /// # Errors
+    /// What TCP or TLS said; `WouldBlock` where nothing came in time.
+    pub fn connect_within(patience: Duration, address: SocketAddr, tls: &Tls) -> std::io::Result<Self> {
         let name = ServerName::try_from("localhost").unwrap();
         let session = ClientConnection::new(Arc::new(tls.config()), name).unwrap();
-        let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        let socket = TcpStream::connect_timeout(&address, patience)?;
+        socket.set_read_timeout(Some(patience))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;
         let mut stream = StreamOwned::new(session, socket);

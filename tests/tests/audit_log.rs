@@ -4,6 +4,8 @@ use coffer_tests::{Ask, House, eventually, run};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The verifier key of an environment's log, from the log's folder: an auditor has it from elsewhere.
 fn key_of(house: &House, client_checkpoint: &str) -> String {
@@ -293,11 +295,13 @@ async fn a_journal_that_lacks_what_the_store_and_its_checkpoints_promise_is_not_
 async fn the_log_is_whole_after_a_kill_under_load_and_goes_on_in_order() {
     let mut house = House::start().await;
     let prod = house.environment("prod").await;
+    let written: Arc<Vec<AtomicU64>> = Arc::new((0..4).map(|_| AtomicU64::new(0)).collect());
     let writers: Vec<_> = (0..4)
         .map(|writer| {
-            let prod = prod.clone();
+            let (prod, written) = (prod.clone(), Arc::clone(&written));
             tokio::spawn(async move {
                 for at in 0..10_000 {
+                    written[writer].store(at, Ordering::SeqCst);
                     if prod
                         .kv("secret")
                         .put(&format!("a/{writer}"), &json!({ "at": at }), Cas::Any)
@@ -310,11 +314,10 @@ async fn the_log_is_whole_after_a_kill_under_load_and_goes_on_in_order() {
             })
         })
         .collect();
-    eventually("some writes", || async {
-        (prod.ask("GET", "secret/metadata/a/0", Value::Null).await.status == 200).then_some(())
+    eventually("writes of all", || async {
+        written.iter().all(|at| at.load(Ordering::SeqCst) >= 25).then_some(())
     })
     .await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     house.kill9();
     for writer in writers {
         writer.await.unwrap();

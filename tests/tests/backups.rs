@@ -1,8 +1,16 @@
 //! Backups: saved from one state while writes go on, brought back into a new daemon, refused where they are not whole.
+use crate::stored;
 use coffer_sdk::{Cas, Error, Secret};
-use coffer_tests::{Ask, House, Setup};
+use coffer_tests::{Ask, House, Moments, Setup, eventually};
+use keystore_format::ids::EnvironmentId;
+use keystore_format::tables::{MetaItem, Slot, meta_key};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt as _;
 
 async fn saved(house: &House) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -75,8 +83,9 @@ async fn a_damaged_backup_is_refused_before_the_first_write() {
         prod.kv("secret").put(&format!("a/{at}"), &json!({ "k": "x".repeat(2000) }), Cas::New).await.unwrap();
     }
     let whole = saved(&house).await;
-    let other = House::empty(Setup::default()).await;
-    let sys = other.client(&other.operator).sys();
+    let mut other = House::empty(Setup::default()).await;
+    assert!(other.stop().success());
+    let before = stored::entries(other.data());
     let mut cases =
         vec![("nothing", Vec::new()), ("noise", vec![0x5a; 5000]), ("text", b"a backup, honestly".to_vec())];
     cases.push(("cut off", whole[..whole.len() - 1].to_vec()));
@@ -88,6 +97,8 @@ async fn a_damaged_backup_is_refused_before_the_first_write() {
         cases.push(("a bit flipped", flipped));
     }
     for (what, bytes) in cases {
+        other.start_process().await;
+        let sys = other.client(&other.operator).sys();
         let mut refusal = sys.restore_snapshot(Cursor::new(bytes)).await.err();
         if refusal.is_none() {
             for share in &house.shares {
@@ -101,8 +112,12 @@ async fn a_damaged_backup_is_refused_before_the_first_write() {
             panic!("{what}: {}", refusal.map_or("was restored".into(), |error| error.to_string()))
         };
         assert_eq!((refusal.status, refusal.sentences.len()), (400, 1), "{what}: {refusal}");
+        assert!(other.stop().success());
+        assert_eq!(stored::entries(other.data()), before, "{what}: something was written");
     }
-    // Nothing was written: the whole one still goes in.
+    // The whole one goes in.
+    other.start_process().await;
+    let sys = other.client(&other.operator).sys();
     sys.restore_snapshot(Cursor::new(whole)).await.unwrap();
     for share in &house.shares[..2] {
         sys.unseal(&Secret::new(share.clone())).await.unwrap();
@@ -128,40 +143,146 @@ async fn a_backup_does_not_go_into_a_daemon_that_has_data_nor_open_with_other_sh
     }
 }
 
+/// What lies in the store of a daemon that was killed in a restore.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Restored {
+    Nothing,
+    /// Records, but not yet the store's id, which makes them count.
+    Half,
+    Whole,
+}
+
+fn restored(house: &House) -> Restored {
+    let entries = stored::entries(house.data());
+    let id = meta_key(EnvironmentId::default(), MetaItem::StoreId, Slot::A);
+    if entries.iter().any(|entry| entry.key == id) {
+        return Restored::Whole;
+    }
+    if entries.is_empty() { Restored::Nothing } else { Restored::Half }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_killed_half_way_leaves_a_daemon_that_takes_it_again() {
+    const SECRETS: usize = 60;
+    let house = House::start().await;
+    let prod = house.environment("prod").await;
+    for at in 0..SECRETS {
+        let value = json!({ "at": at, "k": "x".repeat(200_000) });
+        prod.kv("secret").put(&format!("a/{at}"), &value, Cas::New).await.unwrap();
+    }
+    let backup = saved(&house).await;
+    let mut moments = Moments::up_to(Duration::from_secs(2));
+    let mut seen: BTreeMap<Restored, u32> = BTreeMap::new();
+    let mut other = House::empty(Setup::default()).await;
+    loop {
+        assert!(seen.values().sum::<u32>() < 30, "not every moment was met: {seen:?}");
+        let sys = other.client(&other.operator).sys();
+        sys.restore_snapshot(Cursor::new(backup.clone())).await.unwrap();
+        sys.unseal(&Secret::new(house.shares[0].clone())).await.unwrap();
+        let last = Secret::new(house.shares[1].clone());
+        let (begun, moment) = (Instant::now(), moments.next());
+        let opening = tokio::spawn(async move { sys.unseal(&last).await });
+        Moments::wait(begun, moment);
+        other.kill9();
+        let _whether_it_was_answered = opening.await.unwrap();
+        let now = restored(&other);
+        *seen.entry(now).or_default() += 1;
+        match now {
+            Restored::Nothing | Restored::Half => moments.was_early(moment),
+            Restored::Whole => moments.was_late(moment),
+        }
+        other.start_process().await;
+        let status = other.client(&other.operator).sys().seal_status().await.unwrap();
+        assert_eq!(status.initialized, now == Restored::Whole, "{now:?}");
+        if now == Restored::Whole {
+            (other.shares, other.root_token) = (house.shares.clone(), house.root_token.clone());
+            other.unseal().await;
+            let restored = other.root().with_namespace("prod").unwrap();
+            for at in 0..SECRETS {
+                let read = restored.kv("secret").get::<Value>(&format!("a/{at}")).await.unwrap();
+                assert_eq!(read["at"], at);
+            }
+            if seen.contains_key(&Restored::Half) {
+                break;
+            }
+            other = House::empty(Setup::default()).await;
+        }
+    }
+    eprintln!("{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_made_amid_writes_is_of_one_state() {
     let house = House::start().await;
     let prod = house.environment("prod").await;
     for at in 0..60 {
-        prod.kv("secret")
-            .put(&format!("a/{at}"), &json!({ "k": "x".repeat(20_000) }), Cas::New)
-            .await
-            .unwrap();
+        let value = json!({ "k": "x".repeat(200_000) });
+        prod.kv("secret").put(&format!("bulk/{at}"), &value, Cas::New).await.unwrap();
     }
-    let backup = saved(&house).await;
+    // Each writes one key and then another, over and over: at no time is the second ahead of the first.
+    let done: Arc<Vec<AtomicU64>> = Arc::new((0..3).map(|_| AtomicU64::new(0)).collect());
+    let is_over = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..done.len())
+        .map(|writer| {
+            let (prod, done, is_over) = (prod.clone(), Arc::clone(&done), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                for at in 1_u64.. {
+                    for key in ["first", "second"] {
+                        let path = format!("pair/{writer}/{key}");
+                        prod.kv("secret").put(&path, &json!({ "at": at }), Cas::Any).await.unwrap();
+                    }
+                    done[writer].store(at, Ordering::SeqCst);
+                    if is_over.load(Ordering::SeqCst) {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+    let counts = || done.iter().map(|at| at.load(Ordering::SeqCst)).collect::<Vec<_>>();
+    let all_beyond = async |than: Vec<u64>| {
+        eventually("more writes of all", || {
+            let is_so = counts().iter().zip(&than).all(|(now, then)| now >= &(then + 5));
+            std::future::ready(is_so.then_some(()))
+        })
+        .await;
+    };
+    all_beyond(vec![0; 3]).await;
+    // Read slowly: the daemon is in the middle of it until all have written more.
+    let (mut reader, mut writer) = tokio::io::duplex(64 * 1024);
+    let root = house.root();
+    let before = counts();
+    let saving = tokio::spawn(async move { root.sys().save_snapshot(&mut writer).await.map(drop) });
+    let mut backup = vec![0; 1024];
+    reader.read_exact(&mut backup).await.unwrap();
+    let begun = counts();
+    all_beyond(begun).await;
+    assert!(!saving.is_finished(), "the backup was over before the writes were");
+    reader.read_to_end(&mut backup).await.unwrap();
+    saving.await.unwrap().unwrap();
+    is_over.store(true, Ordering::SeqCst);
+    for one in writers {
+        one.await.unwrap();
+    }
+    let after = counts();
+
     let mut other = House::empty(Setup::default()).await;
-    for delay_millis in [0, 3, 8, 15, 22, 30, 45] {
-        let sys = other.client(&other.operator).sys();
-        let status = sys.seal_status().await.unwrap();
-        if !status.initialized {
-            sys.restore_snapshot(Cursor::new(backup.clone())).await.unwrap();
-        }
-        sys.unseal(&Secret::new(house.shares[0].clone())).await.unwrap();
-        let last = Secret::new(house.shares[1].clone());
-        let opening = tokio::spawn(async move { sys.unseal(&last).await });
-        tokio::time::sleep(std::time::Duration::from_millis(delay_millis)).await;
-        other.kill9();
-        let _whether_it_was_answered = opening.await.unwrap();
-        other.start_process().await;
-    }
-    (other.shares, other.root_token) = (house.shares.clone(), house.root_token.clone());
     let sys = other.client(&other.operator).sys();
-    if !sys.seal_status().await.unwrap().initialized {
-        sys.restore_snapshot(Cursor::new(backup)).await.unwrap();
-    }
+    sys.restore_snapshot(Cursor::new(backup)).await.unwrap();
+    (other.shares, other.root_token) = (house.shares.clone(), house.root_token.clone());
     other.unseal().await;
     let restored = other.root().with_namespace("prod").unwrap();
-    for at in 0..60 {
-        restored.kv("secret").get::<Value>(&format!("a/{at}")).await.unwrap();
+    for (writer, (before, after)) in before.into_iter().zip(after).enumerate() {
+        let at = async |key: &str| {
+            let path = format!("pair/{writer}/{key}");
+            restored.kv("secret").get::<Value>(&path).await.unwrap()["at"].as_u64().unwrap()
+        };
+        let (first, second) = (at("first").await, at("second").await);
+        assert!(first == second || first == second + 1, "{writer}: {first} and {second} never were together");
+        // Not older than what was acknowledged before, nor newer than the backup's one state can be.
+        assert!(
+            second >= before && first < after,
+            "{writer}: {second} {first}, not from {before} to {after}"
+        );
     }
 }

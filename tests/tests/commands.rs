@@ -24,7 +24,7 @@ async fn an_operator_does_it_all_with_coffer() {
     assert_eq!(argument.code, 1);
     assert!(!argument.stderr.contains(&house.shares[0]), "the share is echoed");
     for share in house.shares[..2].iter() {
-        let _progress = house.coffer_with("", &["operator", "unseal"], &format!("{share}\n"));
+        let _progress = house.coffer_with("", &["operator", "unseal"], format!("{share}\n"));
     }
     house.coffer("", &["status"]).ok();
     house.coffer("", &["env", "create", "prod"]).ok();

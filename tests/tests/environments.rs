@@ -1,8 +1,8 @@
 //! Environments: what belongs to one means nothing in another; made and deleted as a whole, also when killed half-way.
 use coffer_sdk::{Cas, Client, KeyType};
-use coffer_tests::{Ask, House, ask, eventually, random_hex};
+use coffer_tests::{Ask, House, Moments, ask, eventually, random_hex};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const EVERYTHING: &[(&str, &[&str])] =
     &[("*", &["create", "read", "update", "patch", "delete", "list", "sudo"])];
@@ -256,74 +256,119 @@ async fn an_environment_in_a_backup_is_deleted_but_recoverable() {
     assert!(state.starts_with("deleted, recoverable until 20"), "{state}");
 }
 
+/// How far a change of an environment had come when the daemon was killed.
+#[derive(Default, Debug)]
+struct Kills {
+    /// Nothing of it is there.
+    before: u32,
+    /// It is there, or being done, and nobody was told.
+    amid: u32,
+    /// It is there, and was acknowledged.
+    after: u32,
+}
+
+impl Kills {
+    const MOST: u32 = 40;
+
+    fn are_of_all_kinds(&self) -> bool {
+        self.before > 0 && self.amid > 0 && self.after > 0
+    }
+
+    fn count(&self) -> u32 {
+        self.before + self.amid + self.after
+    }
+
+    /// Counts a kill at this moment, and has the next one come nearer to the middle.
+    fn add(&mut self, moments: &mut Moments, moment: Duration, is_done: bool, was_acknowledged: bool) {
+        match (is_done, was_acknowledged) {
+            (false, _) => {
+                self.before += 1;
+                moments.was_early(moment);
+            }
+            (true, true) => {
+                self.after += 1;
+                moments.was_late(moment);
+            }
+            (true, false) => {
+                self.amid += 1;
+                if self.before == 0 { moments.was_late(moment) } else { moments.was_early(moment) }
+            }
+        }
+    }
+}
+
+/// Asks for a change of an environment, kills the daemon at this moment after, and starts it again; whether the change
+/// was acknowledged.
+async fn killed(house: &mut House, moment: Duration, method: &'static str, name: &str) -> bool {
+    let (root, path) = (house.root(), format!("sys/namespaces/{name}"));
+    // Connected already: the time is that of the change alone.
+    root.ask("GET", "sys/health", Value::Null).await.done();
+    let body = if method == "POST" { json!({}) } else { Value::Null };
+    let begun = Instant::now();
+    let asking = tokio::spawn(async move {
+        ask(&root, method, &path, &body).await.is_ok_and(|answer| answer.status < 300)
+    });
+    Moments::wait(begun, moment);
+    house.kill9();
+    let was_acknowledged = asking.await.unwrap();
+    house.start_process().await;
+    house.unseal().await;
+    was_acknowledged
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_killed_half_way_is_whole_after_the_restart() {
     let mut house = House::start().await;
-    let (mut gone, mut there) = (0, 0);
-    for round in 0..8_u64 {
-        let name = format!("env{round}");
-        let here = house.environment(&name).await;
-        for at in 0..40 {
-            here.kv("secret").put(&format!("many/{at}"), &json!({ "at": at }), Cas::New).await.unwrap();
+    let (mut kills, mut moments) = (Kills::default(), Moments::up_to(Duration::from_millis(60)));
+    let mut here: Option<Client> = None;
+    while !kills.are_of_all_kinds() {
+        assert!(kills.count() < Kills::MOST, "not every moment was met: {kills:?}");
+        let name = format!("env{}", kills.count() - kills.before);
+        // One that outlived a kill is there for the next.
+        if here.is_none() {
+            let made = house.environment(&name).await;
+            for at in 0..10 {
+                made.kv("secret").put(&format!("many/{at}"), &json!({ "at": at }), Cas::New).await.unwrap();
+            }
         }
-        let root = house.root();
-        let path = format!("sys/namespaces/{name}");
-        let deleting = tokio::spawn(async move {
-            ask(&root, "DELETE", &path, &Value::Null).await.is_ok_and(|answer| answer.status < 300)
-        });
-        // Another moment each time, from before the request arrives to after its answer.
-        tokio::time::sleep(Duration::from_micros(700 * round * round)).await;
-        house.kill9();
-        let was_acknowledged = deleting.await.unwrap();
-        house.start_process().await;
-        house.unseal().await;
+        let moment = moments.next();
+        let was_acknowledged = killed(&mut house, moment, "DELETE", &name).await;
         let listed = house.root().sys().namespaces().await.unwrap().contains(&format!("{name}/"));
         assert!(!(was_acknowledged && listed), "an acknowledged deletion was undone");
-        let here = house.root().with_namespace(&name).unwrap();
+        kills.add(&mut moments, moment, !listed, was_acknowledged);
+        let root = house.root();
+        let after = root.with_namespace(&name).unwrap();
         if listed {
-            there += 1;
-            for at in 0..40 {
-                assert_eq!(
-                    here.kv("secret").get::<Value>(&format!("many/{at}")).await.unwrap(),
-                    json!({ "at": at })
-                );
+            for at in 0..10 {
+                let read = after.kv("secret").get::<Value>(&format!("many/{at}")).await.unwrap();
+                assert_eq!(read, json!({ "at": at }));
             }
-        } else {
-            gone += 1;
-            assert_eq!(here.ask("GET", "secret/data/many/1", Value::Null).await.status / 100, 4);
-            eventually("the end of the deletion", || async {
-                (house
-                    .root()
-                    .ask("GET", &format!("sys/namespaces/{name}"), Value::Null)
-                    .await
-                    .ok()
-                    .text("state")
-                    == "destroyed")
-                    .then_some(())
-            })
-            .await;
+            here = Some(after);
+            continue;
         }
+        here = None;
+        assert_eq!(after.ask("GET", "secret/data/many/1", Value::Null).await.status / 100, 4);
+        let path = format!("sys/namespaces/{name}");
+        eventually("the end of the deletion", || async {
+            (root.ask("GET", &path, Value::Null).await.ok().text("state") == "destroyed").then_some(())
+        })
+        .await;
     }
-    eprintln!("{gone} were gone, {there} were there");
+    eprintln!("{kills:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_creation_killed_half_way_is_whole_after_the_restart() {
     let mut house = House::start().await;
-    for round in 0..6_u64 {
-        let name = format!("env{round}");
-        let root = house.root();
-        let path = format!("sys/namespaces/{name}");
-        let creating = tokio::spawn(async move {
-            ask(&root, "POST", &path, &json!({})).await.is_ok_and(|answer| answer.status < 300)
-        });
-        tokio::time::sleep(Duration::from_micros(1500 * round)).await;
-        house.kill9();
-        let was_acknowledged = creating.await.unwrap();
-        house.start_process().await;
-        house.unseal().await;
+    let (mut kills, mut moments) = (Kills::default(), Moments::up_to(Duration::from_millis(60)));
+    while !kills.are_of_all_kinds() {
+        assert!(kills.count() < Kills::MOST, "not every moment was met: {kills:?}");
+        let name = format!("env{}", kills.count());
+        let moment = moments.next();
+        let was_acknowledged = killed(&mut house, moment, "POST", &name).await;
         let listed = house.root().sys().namespaces().await.unwrap().contains(&format!("{name}/"));
         assert!(listed || !was_acknowledged, "an acknowledged environment is gone");
+        kills.add(&mut moments, moment, listed, was_acknowledged);
         if listed {
             coffer_tests::furnish(&house.root().with_namespace(&name).unwrap()).await;
         } else {
@@ -332,6 +377,7 @@ async fn a_creation_killed_half_way_is_whole_after_the_restart() {
         let here = house.root().with_namespace(&name).unwrap();
         here.kv("secret").put("x", &json!({ "works": true }), Cas::New).await.unwrap();
     }
+    eprintln!("{kills:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,7 +24,7 @@ async fn a_python_program_finds_what_it_knows_from_vault() {
     let (certificate, key) = house.files("app", &app);
     let mut story = house.program(python, "VAULT", &house.operator, Some(&house.root_token), "");
     story.arg(STORY).arg(certificate).arg(key);
-    let output = run(story, &house.shares.join("\n"));
+    let output = run(story, house.shares.join("\n"));
     assert!(
         output.code == 0 && output.stdout.contains("done with hvac"),
         "{}\n{}",

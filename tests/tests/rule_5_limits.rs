@@ -1,7 +1,7 @@
 //! Rule 5: limits first, then parsing.
 use coffer_tests::{Ask, House, Setup, Wire, eventually, furnish, resident_bytes};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -154,36 +154,54 @@ async fn headers_are_bounded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_connections_than_allowed_wait_and_none_is_lost() {
-    let sections = "[limits]\nconnections = 20\nheader_seconds = 2\n".to_owned();
+    const ALLOWED: usize = 20;
+    let sections = format!("[limits]\nconnections = {ALLOWED}\nheader_seconds = 60\n");
     let house = House::with(Setup { sections, ..Setup::default() }).await;
     let (address, tls) = (house.address(), house.tls(&house.operator));
-    let held: Vec<_> = (0..19).map(|_| Wire::connect(address, &tls).unwrap()).collect();
+    let mut first = house.wire();
+    let token = house.root_token.clone();
+    let mut open = move || {
+        let reply = first.ask("GET", "/v1/sys/metrics", &[("x-vault-token", &token)], b"").unwrap();
+        open_connections(&reply.text())
+    };
+    eventually("that all others are gone", || std::future::ready((open() == 1).then_some(()))).await;
+    let mut held: Vec<_> = (1..ALLOWED).map(|_| Wire::connect(address, &tls).unwrap()).collect();
+    // One more gets no handshake, while the others are served.
+    let refused = Wire::connect_within(Duration::from_millis(500), address, &tls).err();
+    let kind = refused.map(|error| error.kind());
+    assert!(matches!(kind, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{kind:?}");
+    for wire in &mut held {
+        assert_eq!(wire.ask("GET", "/v1/sys/health", &[], b"").unwrap().status, 200);
+    }
     let waiting: Vec<_> = (0..10)
         .map(|_| {
             let tls = tls.clone();
             tokio::task::spawn_blocking(move || {
-                Wire::connect(address, &tls)
-                    .and_then(|mut wire| wire.ask("GET", "/v1/sys/health", &[], b""))
-                    .is_ok()
+                let mut wire = Wire::connect(address, &tls)?;
+                wire.ask("GET", "/v1/sys/health", &[], b"").map(|reply| reply.status)
             })
         })
         .collect();
-    drop(held);
-    for one in waiting {
-        assert!(one.await.unwrap());
+    // The others go on being served, and none of those who wait has come in.
+    for wire in &mut held {
+        assert_eq!(wire.ask("GET", "/v1/sys/health", &[], b"").unwrap().status, 200);
     }
-    eventually("room again", || async {
-        (house.root().ask("POST", "sys/capabilities-self", json!({ "paths": ["x"] })).await.status == 200)
-            .then_some(())
-    })
-    .await;
+    assert_eq!((open(), waiting.iter().filter(|one| one.is_finished()).count()), (ALLOWED as u64, 0));
+    // One place is enough for them all, one after the other.
+    held.pop();
+    for one in waiting {
+        assert_eq!(one.await.unwrap().unwrap(), 200);
+    }
 }
 
 /// How many connections the daemon has open.
 async fn connections_open(house: &House) -> u64 {
     let answer = house.root().call(coffer_sdk::Method::GET, "sys/metrics").send().await.unwrap();
-    let text = String::from_utf8_lossy(answer.body()).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix("coffer_connections_open ")).unwrap();
+    open_connections(&String::from_utf8_lossy(answer.body()))
+}
+
+fn open_connections(metrics: &str) -> u64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix("coffer_connections_open ")).unwrap();
     line.parse().unwrap()
 }
 

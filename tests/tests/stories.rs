@@ -1,8 +1,14 @@
 //! The main job through the SDK: an application, an operator, a rotation job and an auditor.
+use crate::stored;
 use coffer_sdk::{Cas, Client, Error, KeyType, Secret};
 use coffer_tests::{Ask, House, Person, Setup, eventually, policy};
+use coffer_types::Kind;
+use keystore_format::record::Record;
+use keystore_format::tables;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 #[derive(Serialize, Deserialize)]
 struct Database {
@@ -201,23 +207,64 @@ impl<T, E> UnwrapErr<E> for Result<T, E> {
     }
 }
 
+/// Of the environment that has this many secrets: how many records there are by epoch, and the epochs of its keyring.
+fn epochs(house: &House, secrets: usize) -> (BTreeMap<u32, usize>, Vec<u32>) {
+    let entries = stored::entries(house.data());
+    let versions = stored::of_kind(&entries, Kind::KvV2Version);
+    let opened = stored::open(&entries, &house.shares);
+    let of = |environment: &&stored::Opened| {
+        versions.iter().filter(|entry| environment.holds(&entry.key)).count() == secrets
+    };
+    let environment = opened.iter().find(of).expect("the environment");
+    let mut records = BTreeMap::new();
+    for entry in &entries {
+        if matches!(entry.key[0], tables::RECORDS | tables::OUTBOX) && environment.holds(&entry.key) {
+            *records.entry(Record::parse(&entry.value).unwrap().header().epoch).or_default() += 1;
+        }
+    }
+    (records, environment.keyring.epochs.iter().map(|epoch| epoch.number).collect())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_rotation_old_records_are_readable_and_move_to_the_new_epoch_over_restarts() {
+    const SECRETS: usize = 50;
     let mut house = House::start().await;
     let prod = house.environment("prod").await;
-    for at in 0..50 {
+    for at in 0..SECRETS {
         prod.kv("secret").put(&format!("many/{at}"), &json!({ "at": at }), Cas::New).await.unwrap();
     }
-    for _ in 0..3 {
-        prod.sys().rotate().await.unwrap();
-    }
     house.kill9();
+    let (records, keys) = epochs(&house, SECRETS);
+    assert!(records[&1] > 2 * SECRETS && records.len() == 1 && keys == [1], "{records:?} {keys:?}");
     house.start_process().await;
     house.unseal().await;
     let prod = house.root().with_namespace("prod").unwrap();
-    assert_eq!(prod.sys().key_status().await.unwrap().term, 4);
-    for at in 0..50 {
-        assert_eq!(prod.kv("secret").get::<Value>(&format!("many/{at}")).await.unwrap(), json!({ "at": at }));
+    for _ in 0..3 {
+        prod.sys().rotate().await.unwrap();
+    }
+    // The background work begins a round.
+    house.hang_up();
+    // In the middle of it, perhaps: what is left then moves after a restart.
+    house.kill9();
+    let began = Instant::now();
+    loop {
+        house.start_process().await;
+        house.unseal().await;
+        house.hang_up();
+        let prod = house.root().with_namespace("prod").unwrap();
+        assert_eq!(prod.sys().key_status().await.unwrap().term, 4);
+        for at in 0..SECRETS {
+            let read = prod.kv("secret").get::<Value>(&format!("many/{at}")).await.unwrap();
+            assert_eq!(read, json!({ "at": at }));
+        }
+        house.kill9();
+        let (records, keys) = epochs(&house, SECRETS);
+        // All have moved, and the old epochs' keys are gone, so nothing can be left that needs them.
+        if records.len() == 1 && keys == [4] {
+            assert!(records[&4] > 2 * SECRETS, "{records:?}");
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "they do not move: {records:?} {keys:?}");
     }
 }
 

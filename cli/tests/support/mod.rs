@@ -10,7 +10,6 @@ use keystore_format::logcheck;
 use keystore_format::merkle::Frontier;
 use keystore_format::note::VerifierKey;
 use keystore_format::tile::{self, Tile, TileKind};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -19,20 +18,6 @@ pub(crate) fn coffer(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command
-}
-
-/// The command against the daemon that COFFER_ADDR, COFFER_CACERT, COFFER_CLIENT_CERT, COFFER_CLIENT_KEY and COFFER_TOKEN
-/// name, in this environment, with this on its standard input.
-pub(crate) fn online(namespace: &str, arguments: &[&str], input: &[u8]) -> (i32, Vec<u8>, String) {
-    let mut command = coffer(arguments);
-    command.envs(std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("COFFER_")));
-    command.env("COFFER_NAMESPACE", namespace);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A command that reads nothing may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    let output = child.wait_with_output().unwrap();
-    (output.status.code().unwrap(), output.stdout, String::from_utf8(output.stderr).unwrap())
 }
 
 /// The exit code, standard output and standard error.

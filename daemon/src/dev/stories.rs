@@ -1,7 +1,7 @@
 //! The main job, one function for each who does it.
 use super::setup::{House, random_word};
 use super::{say, step};
-use coffer_sdk::{Cas, Secret};
+use coffer_sdk::{Cas, Method, Secret};
 use serde::{Deserialize, Serialize};
 
 /// The secret of the stories.
@@ -48,10 +48,12 @@ pub(super) async fn operator(house: &House) -> Result<(), String> {
     let sys = house.operator.sys();
     step("seal", sys.seal().await)?;
     let client = house.client_in("app-prod", "prod")?;
-    if client.kv("secret").get::<Database>("app/db").await.is_ok() {
-        return Err("a sealed daemon gave a secret".into());
-    }
+    refused(503, "the application's secret, sealed", client.kv("secret").get::<Database>("app/db").await)?;
     let mut status = step("seal status", sys.seal_status().await)?;
+    if !status.sealed {
+        return Err("the daemon says that it is open after a seal".into());
+    }
+    // The last three, of which the first unseal needed one only: any three open it.
     for share in house.shares.iter().rev().take(3) {
         status = step("unseal", sys.unseal(share).await)?;
     }
@@ -59,7 +61,10 @@ pub(super) async fn operator(house: &House) -> Result<(), String> {
         return Err("three shares did not unseal".into());
     }
     step("the secret after unseal", client.kv("secret").get::<Database>("app/db").await)?;
-    say("operator", "sealed: no key is in memory; unsealed with three other shares");
+    say(
+        "operator",
+        "sealed: the application is refused (503); unsealed with shares 5, 4 and 3, and it has its secret",
+    );
     Ok(())
 }
 
@@ -80,9 +85,7 @@ pub(super) async fn rotation_job(house: &House) -> Result<(), String> {
     if after.password.expose() != &password || after.user != "app" || version.version != before + 1 {
         return Err("the application does not see the new password".into());
     }
-    if prod.kv("secret").get::<Database>("app/db").await.is_ok() {
-        return Err("the rotation job may read what it writes".into());
-    }
+    refused(403, "the password, to the rotation job", prod.kv("secret").get::<Database>("app/db").await)?;
     say(
         "rotation job",
         format_args!(
@@ -100,15 +103,32 @@ pub(super) async fn auditor(house: &House) -> Result<(), String> {
     Ok(())
 }
 
-/// An identity of dev asks for prod's secret.
+/// An identity of dev asks for prod's secret; the refusal is looked for in prod's log.
 pub(super) async fn stranger(house: &House) -> Result<(), String> {
+    let log = house.folder.join("data").join("audit");
+    let known = step("prod's id", house.operator.request(Method::GET, "sys/namespaces/prod", None).await)?;
+    let known: serde_json::Value = step("prod's id", known.json())?;
+    let prod = known.pointer("/data/uuid").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let before = super::auditor::last_refusal(&log, prod)?;
     let client = house.client_in("app-dev", "prod")?;
-    match client.kv("secret").get::<Database>("app/db").await {
-        Ok(_) => Err("an identity of dev was given prod's secret".into()),
-        Err(error) if error.status() == Some(403) => {
-            say("dev's app", "asks for prod's secret and is refused; the refusal is in prod's log");
+    refused(403, "prod's secret, to dev's app", client.kv("secret").get::<Database>("app/db").await)?;
+    match super::auditor::last_refusal(&log, prod)? {
+        Some(leaf) if Some(leaf) > before => {
+            say(
+                "dev's app",
+                format_args!("asks for prod's secret and is refused (403): leaf {leaf} of prod's log"),
+            );
             Ok(())
         }
-        Err(error) => Err(format!("an identity of dev was not refused but met: {error}")),
+        _ => Err("the refusal is not in prod's log".into()),
+    }
+}
+
+/// That it was answered with this status, and neither given nor failed otherwise.
+fn refused<T>(status: u16, what: &str, result: coffer_sdk::Result<T>) -> Result<(), String> {
+    match result {
+        Ok(_) => Err(format!("{what}: it was given")),
+        Err(error) if error.status() == Some(status) => Ok(()),
+        Err(error) => Err(format!("{what}: not refused with {status} but: {error}")),
     }
 }

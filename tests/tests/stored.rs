@@ -1,0 +1,152 @@
+//! What lies in the store of a daemon that has ended: read as bytes, and opened with the shares by the formats alone.
+use coffer_seal::shamir::{Point, join};
+use coffer_secmem::Key32;
+use coffer_store::{CommitError, Entry, Options, RedbStore, Store as _, commit};
+use keystore_format::ids::MountId;
+use keystore_format::kdf::Context;
+use keystore_format::keyring::{Keyring, open_keyring};
+use keystore_format::name::{SealedPath, StoreKey};
+use keystore_format::record::{Record, record_key};
+use keystore_format::seal_record::{self, SealRecord, Unverified, Wrap, WrapType};
+use keystore_format::share::Share;
+use keystore_format::tables::{self, MetaItem, Slot, meta_key};
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+
+/// The store's file below a data folder.
+pub(crate) fn file(data: &Path) -> PathBuf {
+    data.join("store/coffer.redb")
+}
+
+/// Every entry of the store.
+pub(crate) fn entries(data: &Path) -> Vec<Entry> {
+    let store = RedbStore::open(file(data), Options::default()).unwrap();
+    store.snapshot().unwrap().range(b"", None, usize::MAX).unwrap()
+}
+
+/// Writes these values in place of what lies there.
+pub(crate) async fn overwrite(data: &Path, changes: Vec<Entry>) {
+    let store = RedbStore::open(file(data), Options::default()).unwrap();
+    commit(&store, move |transaction| {
+        for Entry { key, value } in &changes {
+            assert!(transaction.put(key.clone(), value.clone()).map_err(CommitError::<Infallible>::Store)?);
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// The records of one kind.
+pub(crate) fn of_kind(entries: &[Entry], kind: coffer_types::Kind) -> Vec<Entry> {
+    let is_wanted = |entry: &&Entry| {
+        entry.key[0] == tables::RECORDS && StoreKey::parse(&entry.key).unwrap().kind == kind as u16
+    };
+    entries.iter().filter(is_wanted).cloned().collect()
+}
+
+/// An environment that was opened.
+pub(crate) struct Opened {
+    context: Context,
+    root_key: [u8; 32],
+    pub(crate) keyring: Keyring,
+}
+
+/// Opens every environment: the first by its shares, those below it by the key that its keyring has for them.
+pub(crate) fn open(entries: &[Entry], shares: &[String]) -> Vec<Opened> {
+    let seals: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.key[0] == tables::META && entry.key[17] == MetaItem::SealRecord as u8)
+        .filter(|entry| entry.key[18] == Slot::A as u8)
+        .map(|entry| Unverified::decode(&entry.value).unwrap())
+        .collect();
+    let mut opened: Vec<Opened> = Vec::new();
+    // A child's parent may come after it.
+    for _ in 0..seals.len() {
+        for seal in &seals {
+            let record = seal.claimed();
+            if opened.iter().any(|other| other.context == record.ctx) {
+                continue;
+            }
+            if let Some(root_key) = root_key(record, shares, &opened) {
+                opened.push(Opened::new(entries, record.ctx, root_key));
+            }
+        }
+    }
+    assert_eq!(opened.len(), seals.len(), "an environment does not open");
+    opened
+}
+
+fn root_key(record: &SealRecord, shares: &[String], opened: &[Opened]) -> Option<[u8; 32]> {
+    let by = |wrap: &Wrap, kek: &[u8; 32]| {
+        let root = seal_record::unwrap_root(kek, &record.ctx, wrap.id, &record.root_id, &wrap.blob);
+        root.ok().map(|root| *root)
+    };
+    record.wraps.iter().find_map(|wrap| match wrap.wrap_type {
+        WrapType::Shamir => by(wrap, &joined(shares)),
+        _ => opened.iter().find_map(|parent| {
+            let kek = seal_record::child_kek(&parent.keyring.child_kek.key, record.ctx.environment);
+            by(wrap, &kek)
+        }),
+    })
+}
+
+/// The key that the shares are of.
+pub(crate) fn joined(shares: &[String]) -> [u8; 32] {
+    let points: Vec<_> = shares
+        .iter()
+        .map(|text| Share::parse_any(text).unwrap())
+        .map(|share| Point { x: share.x, y: Key32::derive(|y| y.copy_from_slice(&*share.y)) })
+        .collect();
+    *join(&points).unwrap().expose()
+}
+
+impl Opened {
+    fn new(entries: &[Entry], context: Context, root_key: [u8; 32]) -> Self {
+        let copy = |slot| {
+            let key = meta_key(context.environment, MetaItem::Keyring, slot);
+            let entry = entries.iter().find(|entry| entry.key == key)?;
+            open_keyring(&root_key, &context, slot, &entry.value).ok()
+        };
+        let keyring = [Slot::A, Slot::B].into_iter().filter_map(copy).max_by_key(|ring| ring.generation);
+        Self { context, root_key, keyring: keyring.expect("a keyring that opens") }
+    }
+
+    /// Whether this is the environment of the record at this store key.
+    pub(crate) fn holds(&self, key: &[u8]) -> bool {
+        key[1..17] == self.context.environment.0
+    }
+
+    /// The sealed form of a path below a mount, as store keys have it.
+    pub(crate) fn sealed_path(&self, mount: MountId, path: &str) -> Vec<u8> {
+        let sealed = SealedPath::of(&self.keyring.name_key.key, self.context.environment, mount, path);
+        sealed.unwrap().as_bytes().to_vec()
+    }
+
+    /// Every key that the daemon has or makes while this environment is open, with a name for people.
+    pub(crate) fn keys(&self, entries: &[Entry]) -> Vec<(String, Vec<u8>)> {
+        let ring = &self.keyring;
+        let mut keys = vec![
+            ("root key".to_owned(), self.root_key.to_vec()),
+            ("name key, first half".to_owned(), ring.name_key.key[..32].to_vec()),
+            ("name key, second half".to_owned(), ring.name_key.key[32..].to_vec()),
+            ("token key".to_owned(), ring.token_key.key.to_vec()),
+            ("commitment key".to_owned(), ring.commitment_key.key.to_vec()),
+            ("child key".to_owned(), ring.child_kek.key.to_vec()),
+            ("log seed".to_owned(), ring.log_seed.key.to_vec()),
+        ];
+        let headers =
+            entries.iter().filter(|entry| entry.key[0] == tables::RECORDS && self.holds(&entry.key));
+        let kinds: BTreeSet<u16> =
+            headers.map(|entry| Record::parse(&entry.value).unwrap().header().kind).collect();
+        for epoch in &ring.epochs {
+            keys.push((format!("data key of epoch {}", epoch.number), epoch.data_key.to_vec()));
+            for kind in &kinds {
+                let key = record_key(&epoch.data_key, &self.context, *kind, epoch.number);
+                keys.push((format!("key of records of kind {kind} in epoch {}", epoch.number), key.to_vec()));
+            }
+        }
+        keys
+    }
+}
