@@ -3,6 +3,7 @@
 //! Read [`pipeline`] first: it is the one way from a socket into the house.
 #![forbid(unsafe_code)]
 
+mod fuzzed;
 mod limits;
 mod listener;
 mod metrics;
@@ -14,6 +15,8 @@ mod reply;
 mod tls;
 
 pub use coffer_wire::Limits as JsonLimits;
+#[doc(hidden)]
+pub use fuzzed::{files as fuzz_files, requests as fuzz};
 pub use limits::Limits;
 pub use listener::{Listener, serve};
 pub use metrics::Metrics;

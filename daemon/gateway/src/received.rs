@@ -47,15 +47,22 @@ impl<'g> Received<'g> {
         memory: &'g Semaphore,
     ) -> Result<Self, Refused> {
         let (head, body) = request.into_parts();
+        let mut received = Self::head(head)?;
+        (received.body, received._memory) =
+            tokio::time::timeout(limits.body, read_body(body, limits, memory))
+                .await
+                .map_err(|_| Refused::Slow)??;
+        Ok(received)
+    }
+
+    /// What stands before the body. It is judged before anything of the body is taken.
+    fn head(head: Parts) -> Result<Self, Refused> {
         if UNSUPPORTED.iter().any(|name| head.headers.contains_key(*name)) {
             return Err(Refused::UnsupportedHeader);
         }
         let operation = operation(&head)?;
         let path = head.uri.path().strip_prefix("/v1/").ok_or(Refused::NotTheApi)?.to_owned();
         let target = head.uri.path_and_query().map(|target| target.as_str().to_owned()).unwrap_or_default();
-        let (body, memory) = tokio::time::timeout(limits.body, read_body(body, limits, memory))
-            .await
-            .map_err(|_| Refused::Slow)??;
         Ok(Self {
             operation,
             path,
@@ -66,8 +73,8 @@ impl<'g> Received<'g> {
             query: head.uri.query().map(str::to_owned),
             content_type: text(&head.headers, "content-type")?,
             method: head.method,
-            body,
-            _memory: memory,
+            body: Zeroizing::default(),
+            _memory: None,
         })
     }
 
