@@ -173,7 +173,10 @@ fn base(address: &str) -> Result<Uri> {
     let authority = uri.authority().ok_or_else(wrong)?;
     // A port that is none would be passed over, and another than the one that was meant be spoken to.
     let has_its_port = authority.as_str() == authority.host() || authority.port_u16().is_some();
-    if uri.scheme_str() != Some("https") || !is_plain || !has_its_port || authority.as_str().contains('@') {
+    let host = authority.host();
+    let is_host = host.starts_with('[') == host.ends_with(']') && tls::server_name(host).is_ok();
+    let is_foreign = uri.scheme_str() != Some("https") || authority.as_str().contains('@');
+    if is_foreign || !is_plain || !is_host || !has_its_port {
         return Err(wrong());
     }
     Ok(uri)
@@ -222,11 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_whose_port_is_no_port_is_refused() {
+    fn an_address_whose_host_or_port_is_none_is_refused() {
         for address in ["https://h:", "https://h:99999", "https://h:-1", "https://[::1]:65536"] {
             assert!(refusal(&[("COFFER_ADDR", address)]).contains("https://host:port"), "{address}");
         }
-        for address in ["https://h", "https://h:65535/", "https://[::1]:8200", "https://[::1]"] {
+        for address in ["https://:8200", "https://name[::1]:8200", "https://a..b"] {
+            assert!(refusal(&[("COFFER_ADDR", address)]).contains("https://host:port"), "{address}");
+        }
+        for address in ["https://h_1", "https://h:65535/", "https://[::1]:8200", "https://[::1]"] {
             assert!(!refusal(&[("COFFER_ADDR", address)]).contains("https://host:port"), "{address}");
         }
     }
