@@ -4,7 +4,7 @@ use crate::connect::Connection;
 use crate::page::Page;
 use crate::shapes::{text, texts};
 use crate::words::Failure;
-use crate::{ask, values};
+use crate::{ask, pairs};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -71,7 +71,7 @@ async fn list(api: &Api) -> Result<Page, Failure> {
 
 async fn create(api: &Api, path: &str, metadata: &[String]) -> Result<Page, Failure> {
     let (above, place) = place(api, path)?;
-    let body = json!({ "custom_metadata": values::texts(metadata)? });
+    let body = json!({ "custom_metadata": pairs::texts(metadata)? });
     let made = above.post(&place, &body).await?;
     let path = text(made.data(), "path");
     let path = path.trim_end_matches('/');

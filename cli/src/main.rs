@@ -18,6 +18,7 @@ mod login;
 mod mounts;
 mod operator;
 mod page;
+mod pairs;
 mod policy;
 mod shapes;
 mod token;

@@ -4,7 +4,7 @@ use crate::connect::Connection;
 use crate::page::Page;
 use crate::shapes::{number, text};
 use crate::words::Failure;
-use crate::{ask, values};
+use crate::{ask, pairs};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -71,10 +71,10 @@ pub(crate) struct Settings {
     #[arg(long)]
     description: Option<String>,
     /// How long leases and tokens live where nothing else is said
-    #[arg(long, value_name = "TIME", value_parser = values::period)]
+    #[arg(long, value_name = "TIME", value_parser = pairs::period)]
     default_lease_ttl: Option<String>,
     /// How long they can live at most
-    #[arg(long, value_name = "TIME", value_parser = values::period)]
+    #[arg(long, value_name = "TIME", value_parser = pairs::period)]
     max_lease_ttl: Option<String>,
     /// For kv: 1 or 2; 2 keeps versions
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]

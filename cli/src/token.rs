@@ -5,7 +5,7 @@ use crate::login::TokenTo;
 use crate::page::Page;
 use crate::shapes::{flag, number, text, texts, time_to_live, yes_no};
 use crate::words::Failure;
-use crate::{ask, files, values};
+use crate::{ask, files, pairs};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         which: Which,
         /// For how long from now
-        #[arg(long, value_name = "TIME", value_parser = values::period)]
+        #[arg(long, value_name = "TIME", value_parser = pairs::period)]
         increment: Option<String>,
     },
     /// End a token and all that were made with it
@@ -56,13 +56,13 @@ pub(crate) struct Create {
     #[arg(long = "policy", value_name = "NAME")]
     policies: Vec<String>,
     /// How long it lives
-    #[arg(long, value_name = "TIME", value_parser = values::period)]
+    #[arg(long, value_name = "TIME", value_parser = pairs::period)]
     ttl: Option<String>,
     /// How long it can live by being renewed
-    #[arg(long, value_name = "TIME", value_parser = values::period)]
+    #[arg(long, value_name = "TIME", value_parser = pairs::period)]
     explicit_max_ttl: Option<String>,
     /// It lives as long as it is renewed within this time
-    #[arg(long, value_name = "TIME", value_parser = values::period)]
+    #[arg(long, value_name = "TIME", value_parser = pairs::period)]
     period: Option<String>,
     /// How many requests it is good for
     #[arg(long, value_name = "N")]
@@ -135,7 +135,7 @@ fn body(create: &Create) -> Result<Value, Failure> {
     put("no_parent", json!(create.orphan));
     put("no_default_policy", json!(create.no_default_policy));
     put("display_name", json!(create.display_name));
-    put("meta", Value::Object(values::texts(&create.metadata)?));
+    put("meta", Value::Object(pairs::texts(&create.metadata)?));
     Ok(Value::Object(body))
 }
 

@@ -1,4 +1,6 @@
 //! What the targets share: fixed keys, so that what a target seals itself can be opened, and ways to cut an input.
+#![forbid(unsafe_code)]
+
 use keystore_format::ids::{EnvironmentId, MountId, StoreId};
 use keystore_format::kdf::Context;
 
@@ -31,4 +33,19 @@ pub fn byte(input: &mut &[u8]) -> u8 {
         }
         None => 0,
     }
+}
+
+/// Cuts the input into texts, with a line `=` between them. The last takes what is left; those that are missing are empty.
+pub fn texts<const N: usize>(input: &[u8]) -> [&[u8]; N] {
+    let mut rest = Some(input);
+    std::array::from_fn(|index| {
+        let text = rest.take().unwrap_or_default();
+        match text.windows(3).position(|piece| piece == b"\n=\n") {
+            Some(end) if index + 1 < N => {
+                rest = Some(&text[end + 3..]);
+                &text[..=end]
+            }
+            _ => text,
+        }
+    })
 }

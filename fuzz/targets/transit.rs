@@ -1,3 +1,3 @@
-//! Records of transit keys, and `vault:vN:` texts: what is read is written back unchanged.
+//! Records of transit, `vault:vN:` texts, and how a signature is wanted: what is read is written back unchanged.
 #![no_main]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| coffer_engines::transit::fuzz(data));

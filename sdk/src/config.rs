@@ -171,10 +171,28 @@ fn base(address: &str) -> Result<Uri> {
     let uri: Uri = address.trim_end_matches('/').parse().map_err(|_| wrong())?;
     let is_plain = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
     let authority = uri.authority().ok_or_else(wrong)?;
-    if uri.scheme_str() != Some("https") || !is_plain || authority.as_str().contains('@') {
+    // A port that is none would be passed over, and another than the one that was meant be spoken to.
+    let has_its_port = authority.as_str() == authority.host() || authority.port_u16().is_some();
+    let host = authority.host();
+    let is_host = host.starts_with('[') == host.ends_with(']') && tls::server_name(host).is_ok();
+    let is_foreign = uri.scheme_str() != Some("https") || authority.as_str().contains('@');
+    if is_foreign || !is_plain || !is_host || !has_its_port {
         return Err(wrong());
     }
     Ok(uri)
+}
+
+/// Reads `text` as the server's address: what is taken leads to one host and one port, and to nothing below it.
+pub(crate) fn fuzz(text: &str) {
+    let Ok(uri) = base(text) else { return };
+    assert_eq!(base(&uri.to_string()).ok().as_ref(), Some(&uri));
+    let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(443));
+    let own = format!("https://{host}:{port}");
+    assert!(
+        base(&own).is_ok_and(|again| again.host() == Some(host) && again.port_u16() == Some(port)),
+        "{own}"
+    );
+    let _ = tls::server_name(host);
 }
 
 #[cfg(test)]
@@ -204,6 +222,19 @@ mod tests {
     fn a_file_that_is_not_there_is_named() {
         let pairs = [("COFFER_ADDR", "https://localhost:8200"), ("COFFER_CACERT", "/nowhere/ca.pem")];
         assert!(refusal(&pairs).contains("/nowhere/ca.pem"));
+    }
+
+    #[test]
+    fn an_address_whose_host_or_port_is_none_is_refused() {
+        for address in ["https://h:", "https://h:99999", "https://h:-1", "https://[::1]:65536"] {
+            assert!(refusal(&[("COFFER_ADDR", address)]).contains("https://host:port"), "{address}");
+        }
+        for address in ["https://:8200", "https://name[::1]:8200", "https://a..b"] {
+            assert!(refusal(&[("COFFER_ADDR", address)]).contains("https://host:port"), "{address}");
+        }
+        for address in ["https://h_1", "https://h:65535/", "https://[::1]:8200", "https://[::1]"] {
+            assert!(!refusal(&[("COFFER_ADDR", address)]).contains("https://host:port"), "{address}");
+        }
     }
 
     #[test]

@@ -209,12 +209,6 @@ impl Kv {
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str, version: Option<u64>) -> Result<Versioned<T>> {
-        #[derive(Deserialize)]
-        #[serde(bound = "T: DeserializeOwned")]
-        struct Read<T> {
-            data: T,
-            metadata: VersionInfo,
-        }
         let mut call = self.client.get(&self.at("data", path));
         if let Some(version) = version {
             call = call.query("version", &version.to_string());
@@ -268,12 +262,20 @@ impl KvV1 {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+pub(crate) struct Read<T> {
+    pub(crate) data: T,
+    metadata: VersionInfo,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Keys {
+    keys: Vec<String>,
+}
+
 /// The API answers 404 without a sentence where a list is empty.
 pub(crate) async fn list(client: &Client, path: &str) -> Result<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Keys {
-        keys: Vec<String>,
-    }
     match client.list_call(path.trim_end_matches('/')).send().await {
         Ok(answer) => Ok(answer.data::<Keys>()?.keys),
         Err(Error::Refused(refusal)) if refusal.status == 404 && refusal.sentences.is_empty() => {

@@ -27,6 +27,7 @@ mod config;
 mod connect;
 mod envelope;
 mod error;
+mod fuzzed;
 mod kv;
 pub mod offline;
 mod receipt;
@@ -42,6 +43,8 @@ pub use client::{Answer, Call, Client};
 pub use config::Builder;
 pub use envelope::Envelope;
 pub use error::{Cause, Error, Refusal, Result};
+#[doc(hidden)]
+pub use fuzzed::{answers as fuzz, files as fuzz_files};
 pub use http::Method;
 pub use keystore_format::checkpoint::Checkpoint;
 pub use kv::{Cas, Kv, KvV1, Metadata, MetadataChange, VersionInfo, Versioned};

@@ -6,6 +6,7 @@
 //! or shown differently to different callers, is noticed as soon as one of them looks again.
 use crate::client::{Answer, Call, Client};
 use crate::error::{Error, Result};
+use crate::fuzzed::data;
 use crate::offline::is_signed;
 use crate::secret::random;
 use base64::Engine as _;
@@ -83,9 +84,7 @@ impl Receipts {
         let digest = leaf::request_digest(&nonce, call.method().as_str(), call.target(), &body);
         let value = HeaderValue::from_str(&STANDARD.encode(*nonce)).map_err(|_| Error::NoRandomness)?;
         let answer = call.header("x-coffer-nonce", value).send_any_status().await?;
-        let place = answer.header("x-coffer-receipt").and_then(|text| text.split_once(':'));
-        let place =
-            place.and_then(|(index, incarnation)| Some((index.parse().ok()?, incarnation.to_owned())));
+        let place = answer.header("x-coffer-receipt").and_then(place);
         let (index, incarnation) = place.ok_or(Error::Receipt("the answer names no leaf"))?;
         Ok((answer, Receipt { index, incarnation, digest }))
     }
@@ -148,10 +147,6 @@ impl Receipts {
     }
 
     async fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>> {
-        #[derive(Deserialize)]
-        struct Proof {
-            consistency: Vec<String>,
-        }
         let call = self.client.get("sys/audit/consistency").query("old", &old.to_string());
         let proof: Proof = call.query("new", &new.to_string()).send().await?.data()?;
         hashes(&proof.consistency)
@@ -165,6 +160,40 @@ struct Shown {
     checkpoint: String,
 }
 
+#[derive(Deserialize)]
+struct Proof {
+    consistency: Vec<String>,
+}
+
+/// `<index>:<incarnation>`, in the one spelling that each has.
+fn place(text: &str) -> Option<(u64, String)> {
+    let (number, incarnation) = text.split_once(':')?;
+    let index: u64 = number.parse().ok()?;
+    let is_hex = |digit: u8| digit.is_ascii_digit() || matches!(digit, b'a'..=b'f');
+    let is_whole = incarnation.len() == 32 && incarnation.bytes().all(is_hex);
+    (is_whole && index.to_string() == number).then(|| (index, incarnation.to_owned()))
+}
+
+/// Reads `text` as the header that names a leaf, and an answer as each proof: what is read has one spelling.
+pub(crate) fn fuzz(text: &str, answer: &Answer) {
+    if let Some((index, incarnation)) = place(text) {
+        assert_eq!(format!("{index}:{incarnation}"), text);
+    }
+    let proof = data::<Proof>(answer).map(|proof| proof.consistency);
+    let shown = data::<Shown>(answer);
+    let inclusion = shown.as_ref().map(|shown| shown.inclusion.clone());
+    for texts in [proof, inclusion].into_iter().flatten() {
+        if let Ok(hashes) = hashes(&texts) {
+            assert!(hashes.iter().map(|hash| STANDARD.encode(hash)).eq(texts));
+        }
+    }
+    if let Some(shown) = shown
+        && let Ok(leaf) = decoded(&shown.leaf)
+    {
+        assert_eq!(STANDARD.encode(&leaf), shown.leaf);
+    }
+}
+
 fn decoded(text: &str) -> Result<Vec<u8>> {
     STANDARD.decode(text).map_err(|_| Error::Unexpected("its proof is not base64"))
 }
@@ -174,4 +203,21 @@ fn hashes(texts: &[String]) -> Result<Vec<Hash>> {
         decoded(text)?.try_into().map_err(|_| Error::Unexpected("its proof has a hash of another length"))
     };
     texts.iter().map(hash).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_leaf_has_one_spelling() {
+        let incarnation = "00112233445566778899aabbccddeeff";
+        assert_eq!(place(&format!("7:{incarnation}")), Some((7, incarnation.to_owned())));
+        for number in ["", "+7", "07", "-1", " 7", "18446744073709551616"] {
+            assert_eq!(place(&format!("{number}:{incarnation}")), None, "{number}");
+        }
+        for other in ["", "00", "00112233445566778899AABBCCDDEEFF", "../112233445566778899aabbccddeeff"] {
+            assert_eq!(place(&format!("7:{other}")), None, "{other}");
+        }
+    }
 }

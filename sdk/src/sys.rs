@@ -154,6 +154,11 @@ pub struct Namespace {
     pub custom_metadata: Option<BTreeMap<String, String>>,
 }
 
+#[derive(Deserialize)]
+pub(crate) struct Text {
+    policy: String,
+}
+
 impl Client {
     /// The daemon's and the environment's own matters.
     #[must_use]
@@ -250,10 +255,6 @@ impl Sys {
 
     /// A policy's text.
     pub async fn policy(&self, name: &str) -> Result<String> {
-        #[derive(Deserialize)]
-        struct Text {
-            policy: String,
-        }
         let answer = self.client.get(&format!("sys/policies/acl/{name}")).send().await?;
         Ok(answer.data::<Text>()?.policy)
     }

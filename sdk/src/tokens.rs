@@ -174,7 +174,7 @@ impl Tokens {
     }
 }
 
-fn token(answer: &Answer) -> Result<Token> {
+pub(crate) fn token(answer: &Answer) -> Result<Token> {
     let auth = answer.envelope()?.auth.ok_or(Error::Unexpected("there is no token in it"))?;
     Ok(Token {
         token: auth.client_token.into(),

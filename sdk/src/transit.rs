@@ -1,6 +1,7 @@
 //! Keys that never leave the daemon: encryption, data keys and signatures by name.
 use crate::client::{Answer, Client};
 use crate::error::{Error, Result};
+use crate::fuzzed::data;
 use crate::kv::list;
 use crate::secret::Secret;
 use base64::Engine as _;
@@ -193,15 +194,8 @@ impl Transit {
 
     /// A fresh data key, in clear and wrapped.
     pub async fn data_key(&self, key: &str) -> Result<DataKey> {
-        #[derive(Deserialize)]
-        struct Both {
-            #[serde(deserialize_with = "cleared")]
-            plaintext: Zeroizing<String>,
-            ciphertext: String,
-        }
         let answer = self.post("datakey/plaintext", key, Object::new().number("bits", 256)).await?;
-        let both: Both = answer.data()?;
-        Ok(DataKey { plain: key_bytes(&from_base64(&both.plaintext)?)?, wrapped: both.ciphertext })
+        answer.data::<Both>()?.opened()
     }
 
     /// A fresh data key, wrapped only: for whoever stores it but has no use for it.
@@ -217,20 +211,12 @@ impl Transit {
 
     /// Signs a message; the answer is `vault:vN:…`.
     pub async fn sign(&self, key: &str, message: &[u8]) -> Result<String> {
-        #[derive(Deserialize)]
-        struct Signed {
-            signature: String,
-        }
         let answer = self.post("sign", key, Object::new().string("input", &to_base64(message))).await?;
         Ok(answer.data::<Signed>()?.signature)
     }
 
     /// Whether the signature is this key's over this message.
     pub async fn verify(&self, key: &str, message: &[u8], signature: &str) -> Result<bool> {
-        #[derive(Deserialize)]
-        struct Verified {
-            valid: bool,
-        }
         let body = Object::new().string("input", &to_base64(message)).string("signature", signature).finish();
         let answer = self.client.post(&self.at("verify", key)).json(body).reads_only().send().await?;
         Ok(answer.data::<Verified>()?.valid)
@@ -248,6 +234,30 @@ impl Transit {
     fn at(&self, what: &str, key: &str) -> String {
         format!("{}/{what}/{key}", self.mount)
     }
+}
+
+/// A data key as it comes.
+#[derive(Deserialize)]
+struct Both {
+    #[serde(deserialize_with = "cleared")]
+    plaintext: Zeroizing<String>,
+    ciphertext: String,
+}
+
+impl Both {
+    fn opened(self) -> Result<DataKey> {
+        Ok(DataKey { plain: key_bytes(&from_base64(&self.plaintext)?)?, wrapped: self.ciphertext })
+    }
+}
+
+#[derive(Deserialize)]
+struct Signed {
+    signature: String,
+}
+
+#[derive(Deserialize)]
+struct Verified {
+    valid: bool,
 }
 
 #[derive(Deserialize)]
@@ -320,4 +330,35 @@ fn from_base64(text: &str) -> Result<Secret<Vec<u8>>> {
 fn key_bytes(bytes: &Secret<Vec<u8>>) -> Result<Secret<[u8; 32]>> {
     let key = bytes.expose().as_slice().try_into();
     key.map(Secret::new).map_err(|_| Error::Unexpected("its data key has not 32 bytes"))
+}
+
+/// Reads an answer as each that a transit mount gives: what is opened is what was sent, to the last bit.
+pub(crate) fn fuzz(answer: &Answer) {
+    if let Some(key) = data::<KeyInfo>(answer) {
+        assert!(key.versions().len() <= key.keys.len());
+    }
+    if let Some(both) = data::<Both>(answer) {
+        let plain = both.plaintext.clone();
+        if let Ok(key) = both.opened() {
+            assert_eq!(*to_base64(key.plain.expose()), *plain);
+        }
+    }
+    if let Some(plaintext) = data::<Plaintext>(answer)
+        && let Ok(bytes) = from_base64(&plaintext.plaintext)
+    {
+        assert_eq!(*to_base64(bytes.expose()), *plaintext.plaintext);
+    }
+    for expected in [1, 2] {
+        if let Some(batch) = data::<Results<Plaintext>>(answer)
+            && let Ok(results) = batch.complete(expected)
+        {
+            assert!(results.len() == expected && !results.iter().any(Outcome::failed));
+        }
+        if let Some(batch) = data::<Results<Ciphertext>>(answer)
+            && let Ok(results) = batch.complete(expected)
+        {
+            assert!(results.len() == expected && !results.iter().any(Outcome::failed));
+        }
+    }
+    let _ = (data::<Ciphertext>(answer), data::<Signed>(answer), data::<Verified>(answer));
 }

@@ -155,7 +155,7 @@ impl Whole {
         if self.status < 400 { Ok(self) } else { Err(Error::Refused(self.refusal())) }
     }
 
-    fn refusal(&self) -> Refusal {
+    pub(crate) fn refusal(&self) -> Refusal {
         let sentences =
             serde_json::from_slice::<Errors>(&self.body).map(|answer| answer.errors).unwrap_or_default();
         Refusal { status: self.status, sentences, retry_after: retry_after(&self.headers) }

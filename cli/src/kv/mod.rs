@@ -4,11 +4,13 @@ mod read;
 mod versions;
 mod write;
 
+use crate::api::Api;
 use crate::connect::Connection;
 use crate::page::Page;
-use crate::values;
+use crate::pairs;
 use crate::words::Failure;
 use clap::{Args, Subcommand};
+use place::Place;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -23,7 +25,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
         /// These versions
-        #[arg(long, value_delimiter = ',', value_parser = values::version, value_name = "N,N")]
+        #[arg(long, value_delimiter = ',', value_parser = pairs::version, value_name = "N,N")]
         versions: Vec<u64>,
         /// Do not ask; without versions, a secret that is deleted is gone for good
         #[arg(long)]
@@ -34,7 +36,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
         /// These versions
-        #[arg(long, required = true, value_delimiter = ',', value_parser = values::version, value_name = "N,N")]
+        #[arg(long, required = true, value_delimiter = ',', value_parser = pairs::version, value_name = "N,N")]
         versions: Vec<u64>,
     },
     /// Remove the values of versions for good
@@ -42,7 +44,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
         /// These versions
-        #[arg(long, required = true, value_delimiter = ',', value_parser = values::version, value_name = "N,N")]
+        #[arg(long, required = true, value_delimiter = ',', value_parser = pairs::version, value_name = "N,N")]
         versions: Vec<u64>,
         /// Do not ask
         #[arg(long)]
@@ -86,5 +88,26 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
         Command::Destroy { at, versions, yes } => versions::destroy(&api, &at, &versions, yes).await,
         Command::List(at) => read::list(&api, &at).await,
         Command::Metadata(command) => versions::metadata(&api, command).await,
+    }
+}
+
+impl Place {
+    /// Asks the daemon, as other clients of this API do.
+    async fn find(api: &Api, at: &At) -> Result<Self, Failure> {
+        let full = at.full();
+        match api.get(&format!("sys/internal/ui/mounts/{full}")).await {
+            Ok(known) => Self::of(&full, known.data()),
+            // What is not there and what may not be seen look the same.
+            Err(Failure::Server { error, .. }) if error.is_permission_denied() => {
+                Err(Failure::NoMountFor(full))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// As [`Self::find`], for one secret of a mount that keeps versions.
+    async fn find_versions(api: &Api, at: &At) -> Result<Self, Failure> {
+        let place = Self::find(api, at).await?;
+        if place.has_versions { place.secret() } else { Err(Failure::NeedsVersions(place.mount)) }
     }
 }

@@ -1,6 +1,4 @@
 //! Which mount a path is in, and how that mount keeps secrets.
-use super::At;
-use crate::api::Api;
 use crate::shapes::text;
 use crate::words::Failure;
 use serde_json::Value;
@@ -8,27 +6,15 @@ use serde_json::Value;
 /// A secret's place.
 pub(super) struct Place {
     /// The mount's path, which ends in a slash.
-    mount: String,
+    pub(super) mount: String,
     /// The secret's path below it.
     rest: String,
     pub(super) has_versions: bool,
 }
 
 impl Place {
-    /// Asks the daemon, as other clients of this API do.
-    pub(super) async fn find(api: &Api, at: &At) -> Result<Self, Failure> {
-        let full = at.full();
-        match api.get(&format!("sys/internal/ui/mounts/{full}")).await {
-            Ok(known) => Self::of(&full, known.data()),
-            // What is not there and what may not be seen look the same.
-            Err(Failure::Server { error, .. }) if error.is_permission_denied() => {
-                Err(Failure::NoMountFor(full))
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
-    fn of(full: &str, known: &Value) -> Result<Self, Failure> {
+    /// The place that `full` is, by what the daemon answered about the mount it is in.
+    pub(super) fn of(full: &str, known: &Value) -> Result<Self, Failure> {
         let (mount, kind) = (text(known, "path"), text(known, "type"));
         if !matches!(kind.as_str(), "kv" | "generic") {
             return Err(Failure::NotKv { mount, kind });
@@ -36,12 +22,6 @@ impl Place {
         let rest = format!("{full}/").strip_prefix(&mount).unwrap_or_default().trim_matches('/').to_owned();
         let version = known.get("options").map(|options| text(options, "version")).unwrap_or_default();
         Ok(Self { mount, rest, has_versions: version == "2" })
-    }
-
-    /// As [`Self::find`], for one secret of a mount that keeps versions.
-    pub(super) async fn find_versions(api: &Api, at: &At) -> Result<Self, Failure> {
-        let place = Self::find(api, at).await?;
-        if place.has_versions { place.secret() } else { Err(Failure::NeedsVersions(place.mount)) }
     }
 
     /// This place, which must be more than the mount.

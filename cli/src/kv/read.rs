@@ -3,8 +3,8 @@ use super::At;
 use super::place::Place;
 use crate::api::Api;
 use crate::page::Page;
+use crate::pairs;
 use crate::shapes::{flag, number, shown, text, texts};
-use crate::values;
 use crate::words::Failure;
 use clap::Args;
 use coffer_sdk::Method;
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "KEY")]
     field: Option<String>,
     /// This version, not the newest
-    #[arg(long, value_parser = values::version, value_name = "N")]
+    #[arg(long, value_parser = pairs::version, value_name = "N")]
     version: Option<u64>,
 }
 

@@ -5,7 +5,7 @@ use crate::api::Api;
 use crate::page::Page;
 use crate::shapes::{counted, flag, number, text, yes_no};
 use crate::words::Failure;
-use crate::{ask, values};
+use crate::{ask, pairs};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "true|false")]
     cas_required: Option<bool>,
     /// After how long a version is deleted by itself
-    #[arg(long, value_name = "TIME", value_parser = values::period)]
+    #[arg(long, value_name = "TIME", value_parser = pairs::period)]
     delete_version_after: Option<String>,
     /// A pair to keep with the secret, as key=value; all that are given replace those of before
     #[arg(long = "custom-metadata", value_name = "KEY=VALUE")]
@@ -145,7 +145,7 @@ fn body(settings: &Settings) -> Result<Value, Failure> {
     put("cas_required", json!(settings.cas_required));
     put("delete_version_after", json!(settings.delete_version_after));
     if !settings.custom_metadata.is_empty() {
-        put("custom_metadata", Value::Object(values::texts(&settings.custom_metadata)?));
+        put("custom_metadata", Value::Object(pairs::texts(&settings.custom_metadata)?));
     }
     if body.is_empty() { Err(Failure::NothingToChange) } else { Ok(Value::Object(body)) }
 }

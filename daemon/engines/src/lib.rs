@@ -58,6 +58,12 @@ impl Engine {
     }
 }
 
+/// Reads `bytes` as the query of a listing and the names that it is of, a line each. For the fuzzer.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    paging::fuzz(bytes);
+}
+
 /// Whether a permit of this `mode` may write where something `exists`, or does not. Asked inside the change.
 pub(crate) fn may_write(mode: WriteMode, exists: bool) -> Result<(), Fault> {
     match (mode, exists) {

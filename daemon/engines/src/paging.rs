@@ -74,3 +74,25 @@ pub(crate) fn shown(listed: Vec<Listed>) -> Vec<String> {
     }
     names
 }
+
+/// Whatever part of a listing is asked for: it is of the names, in order, behind where it begins, and within bounds.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(text) = core::str::from_utf8(bytes) else { return };
+    let (query, names) = text.split_once('\n').unwrap_or((text, ""));
+    let mut params = Params::none();
+    if params.add_query(query).is_err() {
+        return;
+    }
+    let Ok(page) = Page::read(&params) else { return };
+    assert!(page.wanted() <= MAX_NAMES + 1);
+    let names: Vec<_> = names.split('\n').map(str::to_owned).collect();
+    let Ok(cut) = page.cut(names.clone()) else { return };
+    assert!(cut.len() <= page.wanted() && cut.is_sorted_by(|first, second| first < second));
+    assert!(
+        cut.iter().all(|name| names.contains(name) && page.after().is_none_or(|after| name.as_str() > after))
+    );
+    let behind = |name: &&String| {
+        cut.last().is_none_or(|last| *name > last) && page.after().is_none_or(|after| name.as_str() > after)
+    };
+    assert!(cut.len() == page.wanted() || names.iter().find(behind).is_none(), "a name was left out");
+}

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod activity;
+mod fuzzed;
 mod limits;
 mod listener;
 mod metrics;
@@ -15,6 +16,8 @@ mod reply;
 mod tls;
 
 pub use coffer_wire::Limits as JsonLimits;
+#[doc(hidden)]
+pub use fuzzed::{files as fuzz_files, requests as fuzz};
 pub use limits::Limits;
 pub use listener::{Listener, serve};
 pub use metrics::Metrics;

@@ -3,7 +3,7 @@
 //! Each step gives a value whose type only its own room can make, so there is no other way in: no effect without a
 //! recorded intent, no answer without a recorded result.
 use crate::peer::Peer;
-use crate::received::{Arrived, Received};
+use crate::received::Received;
 use crate::reply::{self, Refused, Reply};
 use crate::{Limits, Metrics, public};
 use coffer_audit::{Facts, NodeCount, NodeLog, PlainField, Unrecorded};
@@ -43,18 +43,24 @@ impl Gateway {
 pub(crate) async fn serve(gateway: &Gateway, peer: &Peer, request: http::Request<Incoming>) -> Reply {
     let begun = Instant::now();
     let is_head = request.method() == http::Method::HEAD;
-    let reply = match Received::read(request, &gateway.limits, &gateway.memory, public::takes_upload).await {
-        Ok(Arrived::Upload(body)) => public::restore(gateway, body).await,
-        Ok(Arrived::Whole(received)) => match public::answer(gateway, &received).await {
-            Some(reply) => reply,
-            None => walk(gateway, peer, received).await.unwrap_or_else(|stop| stop.reply(gateway)),
-        },
-        Err(refused) => Stop::Refused(refused).reply(gateway),
-    };
+    let reply = receive(gateway, peer, request).await.unwrap_or_else(|stop| stop.reply(gateway));
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     gateway.metrics.answered(reply.status().as_u16(), micros);
     // Without a length either: clients that send HEAD as a method of their own wait for what it announces.
     if is_head { reply::without_body(reply) } else { reply }
+}
+
+async fn receive(gateway: &Gateway, peer: &Peer, request: http::Request<Incoming>) -> Result<Reply, Stop> {
+    let (head, body) = request.into_parts();
+    let mut received = Received::of(head)?;
+    if public::takes_upload(&received) {
+        return Ok(public::restore(gateway, body).await);
+    }
+    received.read_body(body, &gateway.limits, &gateway.memory).await?;
+    match public::answer(gateway, &received).await {
+        Some(reply) => Ok(reply),
+        None => walk(gateway, peer, received).await,
+    }
 }
 
 async fn walk(gateway: &Gateway, peer: &Peer, mut received: Received<'_>) -> Result<Reply, Stop> {
@@ -127,6 +133,12 @@ impl Stop {
             Ok(()) => reply,
             Err(why) => reply::fault(Fault::Unavailable(why.message().into())),
         }
+    }
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }
 

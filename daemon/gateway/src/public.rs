@@ -42,8 +42,10 @@ pub(crate) async fn answer(gateway: &Gateway, received: &Received<'_>) -> Option
 }
 
 /// Whether a request brings a snapshot that is to be restored: then its body is not held in memory.
-pub(crate) fn takes_upload(operation: Op, path: &str, namespace: Option<&str>) -> bool {
-    operation == Op::Write && is_root(namespace) && PublicRoute::of_node(path) == Some(PublicRoute::Restore)
+pub(crate) fn takes_upload(received: &Received<'_>) -> bool {
+    received.operation == Op::Write
+        && is_root(received.namespace.as_deref())
+        && PublicRoute::of_node(&received.path) == Some(PublicRoute::Restore)
 }
 
 /// In other environments these paths are like any that is not there.
@@ -53,24 +55,12 @@ fn is_root(namespace: Option<&str>) -> bool {
 
 fn health(gateway: &Gateway, received: &Received<'_>) -> Reply {
     let status = gateway.registry.seal_status();
-    let mut code = match (status.is_initialized, status.is_sealed) {
+    let code = match (status.is_initialized, status.is_sealed) {
         (false, _) => 501,
         (true, true) => 503,
         (true, false) => 200,
     };
-    let wanted = match code {
-        501 => "uninitcode",
-        503 => "sealedcode",
-        _ => "activecode",
-    };
-    for pair in received.query.as_deref().unwrap_or_default().split('&') {
-        if let Some((name, value)) = pair.split_once('=')
-            && name == wanted
-            && let Ok(wish @ 200..=599) = value.parse()
-        {
-            code = wish;
-        }
-    }
+    let code = wished_code(code, received.query.as_deref().unwrap_or_default());
     let text = Object::new()
         .boolean("initialized", status.is_initialized)
         .boolean("sealed", status.is_sealed)
@@ -84,6 +74,22 @@ fn health(gateway: &Gateway, received: &Received<'_>) -> Reply {
         .string("cluster_id", &status.cluster_id)
         .finish();
     reply::json(code, text)
+}
+
+/// The status that a load balancer wants instead of `code`, by the query; without a wish it can have, `code` itself.
+pub(crate) fn wished_code(code: u16, query: &str) -> u16 {
+    let wanted = match code {
+        501 => "uninitcode",
+        503 => "sealedcode",
+        _ => "activecode",
+    };
+    // The last one that can be had counts.
+    let mut pairs = query.rsplit('&').filter_map(|pair| pair.split_once('='));
+    let wish = pairs.find_map(|(name, value)| match value.parse() {
+        Ok(wish @ 200..=599) if name == wanted => Some(wish),
+        _ => None,
+    });
+    wish.unwrap_or(code)
 }
 
 fn seal_status(gateway: &Gateway) -> Object {

@@ -39,53 +39,40 @@ pub(crate) struct Received<'g> {
     _memory: Option<SemaphorePermit<'g>>,
 }
 
-/// What came in.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "taken apart at once; a box would be an allocation for each request"
-)]
-pub(crate) enum Arrived<'g> {
-    /// A request, read to its end.
-    Whole(Received<'g>),
-    /// A file that is too large to be held: its body is still to be read.
-    Upload(Incoming),
-}
-
 impl<'g> Received<'g> {
-    /// Reads the whole request; leaves the body unread where `is_upload` says so of its operation, path and namespace.
-    pub(crate) async fn read(
-        request: http::Request<Incoming>,
-        limits: &Limits,
-        memory: &'g Semaphore,
-        is_upload: impl Fn(Operation, &str, Option<&str>) -> bool,
-    ) -> Result<Arrived<'g>, Refused> {
-        let (head, body) = request.into_parts();
+    /// What stands before the body: judged before anything of that is taken.
+    pub(crate) fn of(head: Parts) -> Result<Self, Refused> {
         if UNSUPPORTED.iter().any(|name| head.headers.contains_key(*name)) {
             return Err(Refused::UnsupportedHeader);
         }
         let operation = operation(&head)?;
         let path = head.uri.path().strip_prefix("/v1/").ok_or(Refused::NotTheApi)?.to_owned();
-        let namespace = text(&head.headers, "x-vault-namespace")?;
-        if is_upload(operation, &path, namespace.as_deref()) {
-            return Ok(Arrived::Upload(body));
-        }
         let target = head.uri.path_and_query().map(|target| target.as_str().to_owned()).unwrap_or_default();
-        let (body, memory) = tokio::time::timeout(limits.body, read_body(body, limits, memory))
-            .await
-            .map_err(|_| Refused::Slow)??;
-        Ok(Arrived::Whole(Self {
+        Ok(Self {
             operation,
             path,
             target,
-            namespace,
+            namespace: text(&head.headers, "x-vault-namespace")?,
             token: token(&head.headers)?,
             nonce: nonce(&head.headers)?,
             query: head.uri.query().map(str::to_owned),
             content_type: text(&head.headers, "content-type")?,
             method: head.method,
-            body,
-            _memory: memory,
-        }))
+            body: Zeroizing::default(),
+            _memory: None,
+        })
+    }
+
+    /// Reads the whole body.
+    pub(crate) async fn read_body(
+        &mut self,
+        body: Incoming,
+        limits: &Limits,
+        memory: &'g Semaphore,
+    ) -> Result<(), Refused> {
+        let read = tokio::time::timeout(limits.body, read_body(body, limits, memory)).await;
+        (self.body, self._memory) = read.map_err(|_| Refused::Slow)??;
+        Ok(())
     }
 
     /// What the leaf holds of the request where the client sent a nonce: so that its receipt proves this very request.

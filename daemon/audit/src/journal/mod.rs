@@ -11,8 +11,10 @@
 //! ```
 //! A leaf is written by one inline `write(2)` under a mutex; a round makes all leaves durable with one sync, then writes
 //! tiles and checkpoints. The node log is the tree of the environment whose id is all zeroes.
+mod alive;
 mod append;
 mod disk;
+mod node_key;
 mod open;
 mod pace;
 mod prepared;
@@ -243,4 +245,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     if let Ok(prepared) = Prepared::parse(bytes) {
         assert!(bytes.starts_with(&prepared.frame));
     }
+    alive::fuzz(bytes);
+    node_key::fuzz(bytes);
+    open::fuzz(bytes);
 }

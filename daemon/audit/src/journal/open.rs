@@ -1,11 +1,12 @@
 //! Opening the journal: what is there, what a crash left, and whether leaves may have been lost.
 use super::append::AHEAD;
-use super::disk::{self, Disk, Real, private_file, private_folder, replace, sync_folder};
+use super::disk::{Disk, Real, private_file, private_folder, sync_folder};
+use super::node_key::{node_key, node_seed};
 use super::round::new_segment;
 use super::tip::Tip;
 use super::{
-    Durability, FIELD_REASON, Health, Journal, NODE, POWER_CUT, Pace, Prepared, Segment, Settings, Signer,
-    State, Turn, pace,
+    FIELD_REASON, Health, Journal, NODE, POWER_CUT, Pace, Prepared, Segment, Settings, Signer, State, Turn,
+    alive, pace,
 };
 use crate::{JournalError, NodeLog};
 use coffer_secmem::Key32;
@@ -13,7 +14,6 @@ use coffer_types::{Clock, Entropy, EnvironmentId, random};
 use keystore_format::checkpoint::Checkpoint;
 use keystore_format::error::{Fault, FormatError};
 use keystore_format::frame;
-use keystore_format::kdf;
 use keystore_format::leaf::{Leaf, LeafKind, Plain};
 use keystore_format::logcheck::{self, LogId, segment_path};
 use keystore_format::note::{Note, VerifierKey};
@@ -24,7 +24,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
 const CHUNK: usize = 1 << 20;
 
@@ -88,7 +87,7 @@ impl Journal {
         });
         debug_assert!(frames >= journal.durable_frames());
         journal.open_node_log(&node_key, lost_power, cut_bytes)?;
-        let mark = format!("{} {}\n", system.boot_id.trim(), u8::from(durability == Durability::Fsync));
+        let mark = alive::mark(&system.boot_id, durability);
         journal.put(directory.join("alive"), mark.as_bytes(), true)?;
         sync_folder(&directory)?;
         if let Pace::After(after) = pace {
@@ -205,45 +204,30 @@ fn lock_file(directory: &Path) -> Result<File, JournalError> {
     }
 }
 
-/// The node's own key, made on first start. Whoever reads it can sign node logs: mode 0600, as all here.
-fn node_key(path: &Path, entropy: &dyn Entropy) -> Result<Key32, JournalError> {
-    match fs::read(path) {
-        Ok(bytes) => {
-            disk::demand_private(path)?;
-            let bytes = Zeroizing::new(bytes);
-            let mut seed =
-                Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| JournalError::BadNodeKey)?);
-            Ok(Key32::from_bytes(&mut seed))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let mut seed = Zeroizing::new([0; 32]);
-            entropy.fill(&mut *seed).map_err(|_| JournalError::Entropy)?;
-            replace(&path.with_extension("new"), path, &*seed, true)?;
-            sync_folder(path.parent().unwrap_or(Path::new(".")))?;
-            Ok(Key32::from_bytes(&mut seed))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// `KDF(node key, "node-log", incarnation, 32)`.
-fn node_seed(key: &Key32, incarnation: &[u8; 16]) -> Key32 {
-    Key32::from_bytes(&mut kdf::derive(key.expose(), "node-log", &[incarnation]))
-}
-
 /// Whether the journal was open when the machine last stopped, and answered before leaves were durable.
 fn may_have_lost_power(directory: &Path, boot_id: &str) -> io::Result<bool> {
     match fs::read_to_string(directory.join("alive")) {
-        Ok(mark) => {
-            let mut words = mark.split_whitespace();
-            let same_boot = words.next().is_some_and(|boot| boot == boot_id.trim());
-            let was_durable = words.next() == Some("1");
-            Ok(!same_boot && !was_durable)
-        }
+        Ok(mark) => Ok(alive::may_have_lost_power(&mark, boot_id)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         // A torn mark was being written when power failed.
         Err(error) if error.kind() == ErrorKind::InvalidData => Ok(true),
         Err(error) => Err(error),
+    }
+}
+
+/// The number of a segment, by its file's name in the one way that it is written: another file is none of ours, and its
+/// length must not stand for a segment's.
+fn segment_number(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".log")?.parse().ok()?;
+    (format!("{}/{name}", logcheck::JOURNAL) == segment_path(number)).then_some(number)
+}
+
+/// Reads `bytes` as a segment's name.
+pub(super) fn fuzz(bytes: &[u8]) {
+    if let Ok(name) = core::str::from_utf8(bytes)
+        && let Some(number) = segment_number(name)
+    {
+        assert_eq!(segment_path(number).strip_prefix("journal/"), Some(name));
     }
 }
 
@@ -275,11 +259,7 @@ impl Scan<'_> {
         for entry in fs::read_dir(self.directory.join(logcheck::JOURNAL))? {
             let entry = entry?;
             let name = entry.file_name();
-            let number = name
-                .to_str()
-                .and_then(|name| name.strip_suffix(".log"))
-                .and_then(|digits| digits.parse().ok());
-            if let Some(number) = number {
+            if let Some(number) = name.to_str().and_then(segment_number) {
                 found.insert(number, entry.metadata()?.len());
             }
         }

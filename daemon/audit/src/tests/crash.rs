@@ -104,6 +104,24 @@ async fn a_torn_tail_is_cut_off_and_nothing_else_is_lost() {
 }
 
 #[tokio::test]
+async fn a_file_beside_the_segments_that_is_nearly_named_as_one_stands_for_none() {
+    let world = World::new();
+    let (journal, _) = world.open();
+    drop(journal);
+    let beside = ["+0.log", "0.log", "7.log"].map(|name| world.directory().join("journal").join(name));
+    for file in &beside {
+        fs::write(file, "somebody's notes").unwrap();
+    }
+    let (journal, _) = world.open();
+    journal.close().unwrap();
+    for file in &beside {
+        assert_eq!(fs::read(file).unwrap(), b"somebody's notes");
+        fs::remove_file(file).unwrap();
+    }
+    world.demand_whole();
+}
+
+#[tokio::test]
 async fn after_a_power_cut_the_lost_leaves_are_told_and_a_new_incarnation_begins() {
     let world = World::new();
     let store = memory();

@@ -130,7 +130,8 @@ impl From<CertRefusal> for Fault {
     }
 }
 
-/// Reads `bytes` as a certificate, a revocation list and a role's record: nothing may panic. For the fuzzer.
+/// Reads `bytes` as a certificate, a revocation list and each record of a mount, and writes back what was read. For the
+/// fuzzer.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
     let facts = Facts::read(&bytes.into());
@@ -138,9 +139,15 @@ pub fn fuzz(bytes: &[u8]) {
     if let (Some(facts), Ok(crl)) = (&facts, &crl) {
         let _ = crl.revokes(facts);
     }
+    if let Ok(record) = ConfigRecord::decode(bytes) {
+        let own = record.encode().unwrap_or_default();
+        assert!(ConfigRecord::decode(&own).and_then(ConfigRecord::encode).is_ok_and(|again| again == own));
+    }
     if let Ok(record) = RoleRecord::decode(bytes)
-        && let Ok(role) = Role::new("role", record)
+        && let Ok(own) = record.encode()
     {
+        assert!(RoleRecord::decode(&own).and_then(|again| again.encode()).is_ok_and(|again| again == own));
+        let Ok(role) = Role::new("role", record) else { return };
         let _ = role.anchors.iter().filter_map(|anchor| role.names_in(&anchor.facts)).count();
     }
     let Ok(text) = core::str::from_utf8(bytes) else { return };

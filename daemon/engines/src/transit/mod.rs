@@ -149,17 +149,16 @@ impl<'p> Route<'p> {
     }
 }
 
-/// Reads `bytes` as a key's record and as a ciphertext's text, and writes back what was read. For the fuzzer.
+/// Reads `bytes` as each record of this engine, as a ciphertext's text and as how a signature is wanted, and writes back
+/// what was read. For the fuzzer.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
-    if let Ok(key) = records::Key::decode(bytes) {
-        assert!(key.encode().is_ok_and(|own| *own == bytes));
-        let _ = (key.version(key.latest()).is_some(), key.for_making(0), key.numbered().count());
-    }
+    records::fuzz(bytes);
     let Ok(text) = core::str::from_utf8(bytes) else { return };
     for is_jws in [false, true] {
         if let Ok(tagged) = text::parse_tagged(text, is_jws) {
             assert_eq!(text::tagged(tagged.version, &tagged.bytes, is_jws), text);
         }
     }
+    sign::fuzz(text);
 }

@@ -212,12 +212,7 @@ pub(super) fn get_spent(
     version: u32,
 ) -> Result<u64, Fault> {
     let Some(plain) = tx.get(Kind::TransitNonces, name, Some(version.into()))? else { return Ok(0) };
-    let mut from = Reader(&plain.bytes);
-    let (Some([FORMAT]), Some(owner), Some(next), []) =
-        (from.array(), from.array::<16>(), from.u64(), from.0)
-    else {
-        return Err(DAMAGED);
-    };
+    let (owner, next) = read_spent(&plain.bytes)?;
     // Of another key that had this name: its counters say nothing about this one.
     Ok(if owner == id { next } else { 0 })
 }
@@ -229,9 +224,20 @@ pub(super) fn put_spent(
     version: u32,
     next: u64,
 ) -> Result<(), Fault> {
-    let record = [&[FORMAT][..], &id, &next.to_be_bytes()].concat();
-    tx.put(Kind::TransitNonces, name, Some(version.into()), &record)?;
+    tx.put(Kind::TransitNonces, name, Some(version.into()), &spent(id, next))?;
     Ok(())
+}
+
+fn read_spent(bytes: &[u8]) -> Result<(KeyId, u64), Fault> {
+    let mut from = Reader(bytes);
+    match (from.array(), from.array(), from.u64(), from.0) {
+        (Some([FORMAT]), Some(owner), Some(next), []) => Ok((owner, next)),
+        _ => Err(DAMAGED),
+    }
+}
+
+fn spent(id: KeyId, next: u64) -> Vec<u8> {
+    [&[FORMAT][..], &id, &next.to_be_bytes()].concat()
 }
 
 pub(super) fn delete_spent(tx: &mut Tx<'_, '_>, name: &CanonicalPath, version: u32) -> Result<(), Fault> {
@@ -242,17 +248,38 @@ pub(super) fn delete_spent(tx: &mut Tx<'_, '_>, name: &CanonicalPath, version: u
 /// The highest version number that keys of this name have had before the last of them was deleted; 0 for none.
 pub(super) fn get_used(tx: &mut Tx<'_, '_>, name: &CanonicalPath) -> Result<u32, Fault> {
     let Some(plain) = tx.get(Kind::TransitNonces, name, None)? else { return Ok(0) };
-    let mut from = Reader(&plain.bytes);
+    read_used(&plain.bytes)
+}
+
+pub(super) fn put_used(tx: &mut Tx<'_, '_>, name: &CanonicalPath, last: u32) -> Result<(), Fault> {
+    tx.put(Kind::TransitNonces, name, None, &used(last))?;
+    Ok(())
+}
+
+fn read_used(bytes: &[u8]) -> Result<u32, Fault> {
+    let mut from = Reader(bytes);
     match (from.array(), from.u32(), from.0) {
         (Some([FORMAT]), Some(last), []) => Ok(last),
         _ => Err(DAMAGED),
     }
 }
 
-pub(super) fn put_used(tx: &mut Tx<'_, '_>, name: &CanonicalPath, last: u32) -> Result<(), Fault> {
-    let record = [&[FORMAT][..], &last.to_be_bytes()].concat();
-    tx.put(Kind::TransitNonces, name, None, &record)?;
-    Ok(())
+fn used(last: u32) -> Vec<u8> {
+    [&[FORMAT][..], &last.to_be_bytes()].concat()
+}
+
+/// Whatever is read as one of these records is written back as it was.
+pub(super) fn fuzz(bytes: &[u8]) {
+    if let Ok(key) = Key::decode(bytes) {
+        assert!(key.encode().is_ok_and(|own| *own == bytes));
+        let _ = (key.version(key.latest()).is_some(), key.for_making(0), key.numbered().count());
+    }
+    if let Ok((id, next)) = read_spent(bytes) {
+        assert_eq!(spent(id, next), bytes);
+    }
+    if let Ok(last) = read_used(bytes) {
+        assert_eq!(used(last), bytes);
+    }
 }
 
 /// What is left to read.

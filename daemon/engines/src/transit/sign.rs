@@ -2,6 +2,7 @@
 use super::{
     batch::{Batch, Failures, key_version, refuse_foreign, sentence},
     encrypt::about,
+    key_type::KeyType,
     keys,
     records::{Key, Version},
     signature::{self, Hash, Scheme},
@@ -170,4 +171,30 @@ fn mac_key(version: &Version, hash: Hash) -> Result<hmac::Key, Sentence> {
         _ => return Err("an HMAC is made with sha2-224, sha2-256, sha2-384 or sha2-512".into()),
     };
     Ok(hmac::Key::new(algorithm, &*version.mac_key))
+}
+
+/// Reads `text` as the name of a key type and of a hash, and as the query of a signature: what is read has that name,
+/// and a refusal says what may be asked for and nothing of what was.
+pub(super) fn fuzz(text: &str) {
+    if let Ok(hash) = Hash::parse(Some(text)) {
+        assert!(hash.name() == text || text.is_empty());
+    }
+    if let Ok(key_type) = KeyType::parse(Some(text)) {
+        assert!(key_type.name() == text || text.is_empty());
+    }
+    let mut params = Params::none();
+    if params.add_query(text).is_err() {
+        return;
+    }
+    for hash in [None, text.split('&').next()] {
+        match scheme(&params, hash) {
+            Ok(scheme) => {
+                assert!(hash.is_none_or(|name| name.is_empty() || name == scheme.hash.name()));
+                assert!(!scheme.is_jws || text.contains("jws"));
+                assert!(!scheme.is_pkcs1 || text.contains("pkcs1v15"));
+            }
+            Err(sentence) => assert!(sentence.len() < 200 && !sentence.contains("hunter2"), "{sentence}"),
+        }
+    }
+    let _ = (key_version(&params), refuse_foreign(&params));
 }
