@@ -75,7 +75,7 @@ impl Daemon {
         };
         let (journal, node) = Journal::open(settings, Arc::clone(&clock), Arc::clone(&entropy))
             .map_err(|error| format!("{}: {error}", data.join("audit").display()))?;
-        if let Err(Behind { wall, recorded }) = system_clock.go_on_from(journal.last_recorded())
+        if let Err(Behind { wall, recorded }) = system_clock.go_on_from(journal.recorded_before())
             && !accept_earlier_clock
         {
             return Err(format!(

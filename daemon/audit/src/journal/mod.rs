@@ -96,6 +96,8 @@ pub struct Journal {
     /// Frames that are durable.
     durable: watch::Sender<u64>,
     last_id: AtomicU64,
+    /// See [`Journal::recorded_before`].
+    recorded_before: AtomicU64,
     counts: [AtomicU64; 3],
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     _lock: File,
@@ -165,10 +167,10 @@ impl Journal {
             .map_or_else(Vec::new, |tree| tree.unfinished.iter().copied().collect())
     }
 
-    /// When the newest leaf was recorded, of those that were here when it was opened or since; 1970 where there is none.
+    /// When the last signed leaf of the node log was recorded before this start; 1970 where there is none.
     #[must_use]
-    pub fn last_recorded(&self) -> Timestamp {
-        Timestamp(self.last_id.load(Ordering::Relaxed) >> 16)
+    pub fn recorded_before(&self) -> Timestamp {
+        Timestamp(self.recorded_before.load(Ordering::Relaxed))
     }
 
     pub(crate) fn with_tree<T>(

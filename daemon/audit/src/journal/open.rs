@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::watch;
 
@@ -81,6 +81,7 @@ impl Journal {
             // Nothing that was read is known to be durable before the first sync.
             durable: watch::Sender::new(0),
             last_id: AtomicU64::new(last_id),
+            recorded_before: AtomicU64::new(0),
             counts: Default::default(),
             thread: Mutex::new(None),
             _lock: lock,
@@ -106,6 +107,17 @@ impl Journal {
             if present < promised {
                 return Err(JournalError::Short { promised, present });
             }
+            // Not from the ids: once time went ahead, they stay there.
+            let last = match promised.checked_sub(1) {
+                Some(last) => self.recorded_at((NODE, incarnation), last).map_err(|_| {
+                    JournalError::Damaged(
+                        format!("{}/positions", logcheck::tree_path((NODE, incarnation))),
+                        last * 16,
+                    )
+                })?,
+                None => 0,
+            };
+            self.recorded_before.store(last, Ordering::Relaxed);
         }
         let incarnation = match known {
             Some((incarnation, _)) if !lost_power => incarnation,

@@ -3,6 +3,7 @@ use super::Journal;
 use keystore_format::checkpoint::{Checkpoint, LogProof};
 use keystore_format::error::{Fault, FormatError};
 use keystore_format::frame;
+use keystore_format::leaf::Leaf;
 use keystore_format::logcheck::{LogId, segment_path, tree_path};
 use keystore_format::merkle::{self, Hash};
 use keystore_format::note::Note;
@@ -100,6 +101,12 @@ impl Journal {
             return Err(ReadError::Damaged);
         }
         Ok((found.leaf.to_vec(), found.leaf_id, found.openings.to_vec()))
+    }
+
+    /// When the leaf at `index` was recorded: milliseconds since 1970.
+    pub(crate) fn recorded_at(&self, log: LogId, index: u64) -> Result<u64, ReadError> {
+        let (leaf, _, _) = self.frame_at(log, index)?;
+        Ok(Leaf::decode(&leaf)?.time_ms)
     }
 
     /// A complete node, from the tiles of a tree of `size` leaves.
