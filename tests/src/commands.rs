@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// What a program said.
-#[derive(Debug)]
 pub struct Output {
     /// Its exit status; -1 where a signal ended it.
     pub code: i32,
@@ -40,6 +39,13 @@ pub fn run(mut command: Command, input: impl AsRef<[u8]>) -> Output {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         bytes: output.stdout,
+    }
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, stdout, stderr, .. } = self;
+        write!(f, "{code}: {stdout:?}, {stderr:?}")
     }
 }
 

@@ -79,8 +79,10 @@ async fn coffer_saves_inspects_and_restores() {
 async fn a_damaged_backup_is_refused_before_the_first_write() {
     let house = House::start().await;
     let prod = house.environment("prod").await;
+    // More than is written in one commit: what is damaged at the end must be seen before the first.
     for at in 0..30 {
-        prod.kv("secret").put(&format!("a/{at}"), &json!({ "k": "x".repeat(2000) }), Cas::New).await.unwrap();
+        let value = json!({ "k": "x".repeat(200_000) });
+        prod.kv("secret").put(&format!("a/{at}"), &value, Cas::New).await.unwrap();
     }
     let whole = saved(&house).await;
     let mut other = House::empty(Setup::default()).await;
