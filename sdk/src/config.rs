@@ -187,6 +187,8 @@ pub(crate) fn fuzz(text: &str) {
     let Ok(uri) = base(text) else { return };
     assert_eq!(base(&uri.to_string()).ok().as_ref(), Some(&uri));
     let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(443));
+    let text = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    assert_eq!(uri.port().is_some(), text != host, "a part of {text} was passed over");
     let own = format!("https://{host}:{port}");
     assert!(
         base(&own).is_ok_and(|again| again.host() == Some(host) && again.port_u16() == Some(port)),

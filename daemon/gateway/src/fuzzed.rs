@@ -32,6 +32,8 @@ pub fn requests(bytes: &[u8]) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .max_headers(limits.header_lines)
+            // The input ends here; its last request is to be answered all the same.
+            .half_close(true)
             .max_buf_size(limits.header_bytes as usize);
         let _ = http.serve_connection(connection, service).await;
     });
