@@ -98,8 +98,11 @@ async fn no_byte_of_a_secret_or_a_key_is_in_the_memory_of_a_sealed_daemon() {
         let value = prod.kv("secret").get::<Value>(&path).await.unwrap();
         prod.kv("secret").put(&path, &value, Cas::Any).await.unwrap();
     }
-    // What a client sent last over a connection that it keeps open lies in that connection's buffer until it goes.
-    drop(prod);
+    // `prod` keeps its connection, and so does another client: in their buffers lies what they sent last.
+    let mut kept = house.wire();
+    let body = json!({ "data": { "k": house.canaries.plant("kept") } }).to_string();
+    let headers = [("x-vault-token", house.root_token.as_str()), ("x-vault-namespace", "prod")];
+    assert_eq!(kept.ask("POST", "/v1/secret/data/kept", &headers, body.as_bytes()).unwrap().status, 200);
     // That the search finds what is there: each key in this process, which holds them, and a header of every answer in
     // the daemon. Its own keys it may rightly not find there: they lie in pages that nobody else can read.
     let raw: Vec<_> = keys.iter().map(|(_, key)| key.clone()).collect();
@@ -116,6 +119,8 @@ async fn no_byte_of_a_secret_or_a_key_is_in_the_memory_of_a_sealed_daemon() {
     // Connections that were just closed may hold a last buffer for a moment.
     let found = eventually_clean(house.pid(), &patterns).await;
     assert!(found.is_empty(), "{:?}: {found:#?}", names_in(&found, &keys));
+    assert!(kept.is_closed(), "a connection outlives the seal");
+    drop(prod);
 }
 
 /// Which of these keys are among what was found.

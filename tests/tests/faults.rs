@@ -168,7 +168,11 @@ async fn where_the_audit_log_can_not_be_written_nothing_is_done_and_health_and_s
         ("POST", "auth/token/create"),
     ] {
         let body = if method == "POST" { json!({}) } else { Value::Null };
-        assert_eq!(root.ask(method, path, body).await.status, 503, "{method} {path}");
+        // A leaf that is smaller than the refused one may still have found its place.
+        eventually(&format!("the refusal of {method} {path}"), || async {
+            (root.ask(method, path, body.clone()).await.status == 503).then_some(())
+        })
+        .await;
     }
     // Space again: it goes on by itself, and nothing of what was refused was done.
     disk.free();

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 
 /// What the registry is told at start.
 #[derive(Clone)]
@@ -64,6 +64,8 @@ pub struct Registry {
     /// Held by the one who does it.
     settling: Mutex<()>,
     jobs: Notify,
+    /// Counts seals: whoever holds what clients sent lets go of it.
+    seals: watch::Sender<u64>,
     /// Held by the upload that is under way.
     pub(crate) uploading: Arc<Mutex<()>>,
     /// Until when deleted environments wait, where the store could not be compacted; milliseconds since 1970.
@@ -97,6 +99,7 @@ impl Registry {
             is_unsettled: AtomicBool::new(false),
             settling: Mutex::default(),
             jobs: Notify::new(),
+            seals: watch::Sender::new(0),
             uploading: Arc::default(),
             bury_after: AtomicU64::new(0),
         })
@@ -109,7 +112,17 @@ impl Registry {
     }
 
     pub(crate) fn set_open(&self, state: Option<State>) {
+        let is_seal = state.is_none();
         self.open.store(state.map(Arc::new));
+        if is_seal {
+            self.seals.send_modify(|seals| *seals += 1);
+        }
+    }
+
+    /// Changes with every seal.
+    #[must_use]
+    pub fn seals(&self) -> watch::Receiver<u64> {
+        self.seals.subscribe()
     }
 
     /// Adds an environment that has just been made.

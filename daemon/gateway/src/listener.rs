@@ -6,7 +6,6 @@ use crate::{Limits, Tls, pipeline};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// A bound listener that does not accept yet.
@@ -47,7 +46,7 @@ pub async fn serve(listener: Listener, gateway: Arc<Gateway>, stop: impl Future<
     let limits = gateway.limits;
     let slots = Arc::new(Semaphore::new(limits.connections));
     let http = Arc::new(http(&limits));
-    let open = GracefulShutdown::new();
+    let stopping = watch::Sender::new(());
     tokio::pin!(stop);
     loop {
         let slot = tokio::select! {
@@ -64,11 +63,11 @@ pub async fn serve(listener: Listener, gateway: Arc<Gateway>, stop: impl Future<
             continue;
         };
         let (gateway, http, config) = (Arc::clone(&gateway), Arc::clone(&http), listener.tls.current());
-        let watcher = open.watcher();
+        let endings = Endings { seals: gateway.registry.seals(), stop: stopping.subscribe() };
         tokio::spawn(async move {
             let _slot = slot;
             gateway.metrics.connections.fetch_add(1, Ordering::Relaxed);
-            let served = connection(socket, address, config, &http, Arc::clone(&gateway), watcher).await;
+            let served = connection(socket, address, config, &http, Arc::clone(&gateway), endings).await;
             if served.is_none() {
                 gateway.metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed);
             }
@@ -77,7 +76,9 @@ pub async fn serve(listener: Listener, gateway: Arc<Gateway>, stop: impl Future<
     }
     // Nobody is kept waiting at a door that does not open again.
     drop(listener);
-    if tokio::time::timeout(limits.drain, open.shutdown()).await.is_err() {
+    stopping.send_replace(());
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    if tokio::time::timeout(limits.drain, slots.acquire_many(all)).await.is_err() {
         tracing::warn!("stopped with requests still open after the time to drain");
     }
 }
@@ -105,7 +106,7 @@ async fn connection(
     config: Arc<rustls::ServerConfig>,
     http: &auto::Builder<TokioExecutor>,
     gateway: Arc<Gateway>,
-    watcher: hyper_util::server::graceful::Watcher,
+    mut endings: Endings,
 ) -> Option<()> {
     // Answers are small and awaited: waiting to fill a packet only delays them.
     socket.set_nodelay(true).ok()?;
@@ -125,10 +126,33 @@ async fn connection(
         }
     });
     // How a connection ends (reset, silence, a broken frame) is the client's affair; its requests were answered one by one.
-    let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+    let served = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    tokio::select! {
+        _ended = served.as_mut() => return Some(()),
+        () = activity.idle_for(silence) => return Some(()),
+        () = endings.first() => served.as_mut().graceful_shutdown(),
+    }
     tokio::select! {
         _ended = served => {}
         () = activity.idle_for(silence) => {}
     }
     Some(())
+}
+
+/// What ends a connection once that is answered which was asked over it: the daemon stops; or it is sealed, and what
+/// clients sent last would stay in the connections' buffers.
+struct Endings {
+    seals: watch::Receiver<u64>,
+    stop: watch::Receiver<()>,
+}
+
+impl Endings {
+    async fn first(&mut self) {
+        // A sender that is gone is an end as well.
+        tokio::select! {
+            _sealed = self.seals.changed() => {}
+            _stopped = self.stop.changed() => {}
+        }
+    }
 }
