@@ -139,3 +139,18 @@ fn the_lines_that_dev_prints_to_paste_do_what_they_say() {
     assert_eq!(shares.lines().count(), 5);
     assert!(!out.contains(shares.lines().next().unwrap()));
 }
+
+#[test]
+fn a_folder_that_somebody_has_made_before_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(folder.path().join("elsewhere"), &link).unwrap();
+    let there = folder.path().join("there");
+    std::fs::create_dir(&there).unwrap();
+    for taken in [&there, &link] {
+        let output = dev(folder.path(), &["--dir", taken.to_str().unwrap()]);
+        assert_ne!(output.code, 0);
+        assert!(last_word(&output).contains("is there already"), "{output:?}");
+    }
+    assert!(is_empty(&there) && !folder.path().join("elsewhere").exists());
+}

@@ -29,19 +29,31 @@ pub(crate) async fn run(
     serve::warn_of_weak_memory(hardening);
     let temporary = folder.is_none();
     let folder = match folder {
-        Some(folder) if folder.exists() => {
-            return Err(format!("{}: is there already; `dev` makes a new folder", folder.display()));
-        }
         Some(folder) => std::path::absolute(folder).map_err(|error| error.to_string())?,
         None => std::env::temp_dir().join(format!("coffer-dev-{}", std::process::id())),
     };
-    serve::private_folder(&folder)?;
+    new_folder(&folder)?;
     let done =
         serve_and_show(once, &folder, if once { SocketAddr::new(listen.ip(), 0) } else { listen }).await;
     if temporary && once {
         std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     done
+}
+
+/// Makes the folder, which must not be there yet: whoever made it before would own the keys that are put into it.
+fn new_folder(folder: &Path) -> Result<(), String> {
+    use std::os::unix::fs::DirBuilderExt;
+    let at = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            format!("{}: is there already; `dev` makes a new folder", folder.display())
+        }
+        _ => format!("{}: {error}", folder.display()),
+    };
+    if let Some(above) = folder.parent() {
+        std::fs::create_dir_all(above).map_err(at)?;
+    }
+    std::fs::DirBuilder::new().mode(0o700).create(folder).map_err(at)
 }
 
 async fn serve_and_show(once: bool, folder: &Path, listen: SocketAddr) -> Result<(), String> {
