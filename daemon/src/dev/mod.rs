@@ -50,8 +50,10 @@ fn new_folder(folder: &Path) -> Result<(), String> {
         }
         _ => format!("{}: {error}", folder.display()),
     };
-    if let Some(above) = folder.parent() {
-        std::fs::create_dir_all(above).map_err(at)?;
+    if let Some(above) = folder.parent()
+        && !above.exists()
+    {
+        std::fs::create_dir_all(above).map_err(|error| format!("{}: {error}", above.display()))?;
     }
     std::fs::DirBuilder::new().mode(0o700).create(folder).map_err(at)
 }
