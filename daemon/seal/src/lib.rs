@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod ceremony;
+pub mod device;
 mod error;
 mod init;
 mod seal;
