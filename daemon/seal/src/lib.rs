@@ -4,13 +4,19 @@
 //! [`Inherited`]) and brings the holders of shares together ([`UnsealProgress`]). It reads no store and writes none:
 //! the barrier does, so that seal record, keyring and head change in one commit.
 //!
-//! Deliberately missing: seals by HSM, TPM and transit key, and rekeying; the seal record has room for them.
+//! What wraps root keys outside the daemon is a [`device::Device`]: a key of an HSM ([`pkcs11`]) or a file
+//! ([`file`]). Devices alone have hands here.
+//!
+//! Deliberately missing: seals by TPM and transit key, and rekeying; the seal record has room for them.
 #![forbid(unsafe_code)]
 
 mod ceremony;
 pub mod device;
 mod error;
+pub mod file;
 mod init;
+pub mod pkcs11;
+mod private_file;
 mod seal;
 pub mod shamir;
 
