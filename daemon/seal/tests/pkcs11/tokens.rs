@@ -7,6 +7,7 @@ use coffer_seal::{
     },
     pkcs11::TokenName,
 };
+use cryptoki::{context::Pkcs11, object::Attribute};
 use keystore_format::device_wraps::{OaepHash, Pkcs11Mechanism};
 
 #[test]
@@ -116,16 +117,21 @@ fn a_token_that_was_away_unnoticed_is_recovered_within_one_call() {
         let (key, binding) = root(1);
         let mut device = hsm.device(Pkcs11Mechanism::AesGcm);
         let made = device.wrap(&key, &binding).unwrap();
-        // The first to ask while it is away makes SoftHSM forget the token; it is back before this device asks.
-        let mut other = hsm.device(Pkcs11Mechanism::AesKeyWrap);
+        // Somebody else in the process asks while it is away: SoftHSM forgets the key, and our session stays as it was.
+        let module = Pkcs11::new(&hsm.module).unwrap();
+        let slot = module.get_slots_with_initialized_token().unwrap()[0];
+        let session = module.open_ro_session(slot).unwrap();
         hsm.pull();
-        refused(other.wrap(&key, &binding), Unreachable, "");
+        assert_eq!(session.find_objects(&[Attribute::Label(b"kek".to_vec())]).unwrap(), []);
         hsm.put_back();
         let before = hsm.logins();
         let opened = device.unwrap(&wrap(&made, &binding), &binding).unwrap();
         assert_eq!(opened.expose(), key.expose());
         assert_eq!(hsm.logins() - before, 1);
-        works(&mut other);
+        // Or ends the whole module under us.
+        module.finalize().unwrap();
+        works(&mut device);
+        assert_eq!(hsm.logins() - before, 2);
     });
 }
 
