@@ -1,16 +1,33 @@
-//! The seal record, which is read before there is a key. Root id and MAC are put right, so that the fuzzer gets past them.
+//! The seal record and what its wraps hold, which is read before there is a key. Root id and MAC are put right, so that the fuzzer gets past them.
 #![no_main]
 use coffer_fuzz::{CONTEXT, KEY};
 use hmac::{Hmac, KeyInit, Mac};
+use keystore_format::device_wraps::{OaepHash, Pkcs11Blob, Pkcs11Mechanism, Pkcs11Parameters};
 use keystore_format::ids::WrapId;
 use keystore_format::seal_record::{ShamirParameters, Unverified, root_id, seal_mac_key, unwrap_root};
 use libfuzzer_sys::fuzz_target;
+
+const MECHANISMS: [Pkcs11Mechanism; 4] = [
+    Pkcs11Mechanism::AesGcm,
+    Pkcs11Mechanism::AesKeyWrapPad,
+    Pkcs11Mechanism::AesKeyWrap,
+    Pkcs11Mechanism::RsaOaep(OaepHash::Sha256),
+];
 
 fuzz_target!(|data: &[u8]| {
     assert!(unwrap_root(&KEY, &CONTEXT, WrapId([1; 16]), &[2; 32], data).is_err(), "made under no key");
     if let Ok(parameters) = ShamirParameters::decode(data) {
         assert!(parameters.threshold >= 1 && parameters.threshold <= parameters.shares);
         assert_eq!(parameters.encode(), data);
+    }
+    if let Ok(parameters) = Pkcs11Parameters::decode(data) {
+        assert_eq!(parameters.encode().as_deref(), Ok(data));
+    }
+    for mechanism in MECHANISMS {
+        if let Ok(blob) = Pkcs11Blob::decode(mechanism, data) {
+            assert!(blob.wrapped.len() >= 40 && blob.wrapped.len() <= 2048);
+            assert_eq!(blob.encode(mechanism).as_deref(), Ok(data));
+        }
     }
 
     let Ok(unverified) = Unverified::decode(data) else { return };

@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod bech32m;
 pub mod cbor;
 pub mod checkpoint;
+pub mod device_wraps;
 pub mod disclosure;
 pub mod envelope;
 pub mod error;

@@ -24,6 +24,7 @@ mod after_seal;
 mod audit_log;
 mod backups;
 mod bad_input;
+mod ceremonies;
 mod certificates;
 mod clock;
 mod coffer_everything;

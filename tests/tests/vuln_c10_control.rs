@@ -3,7 +3,6 @@ use coffer_sdk::Secret;
 use coffer_tests::{Ask, House, Setup};
 use serde_json::{Value, json};
 
-absent!(vault_0_5_0_rekey_hijacked_with_other_recipients, "no rekey over the API yet");
 absent!(cve_2022_36129_raft_join_changes_voters, "one node: no joining");
 absent!(cve_2021_3282_remove_peer_without_login, "one node: no peers");
 absent!(cve_2024_8185_raft_join_fills_memory, "one node: no joining");
@@ -33,16 +32,39 @@ async fn cve_2026_5807_nobody_starts_or_cancels_a_generation_or_a_rekey() {
             ("POST", json!({ "secret_shares": 1, "secret_threshold": 1 })),
             ("DELETE", Value::Null),
         ] {
-            nobody.ask(method, path, body.clone()).await.refused(403);
-            // And for root these are not there, or ask for more than being root.
-            let status = if path == "sys/seal" || path == "sys/rotate" {
-                404
-            } else {
-                house.root().ask(method, path, body).await.status
-            };
-            assert!(matches!(status, 404 | 405), "{method} {path}: {status}");
+            nobody.ask(method, path, body).await.refused(403);
         }
     }
+    // A storm of cancellations by those who may not stops no rekey.
+    let root = house.root();
+    let body = json!({ "secret_shares": 3, "secret_threshold": 2 });
+    let nonce = root.ask("POST", "sys/rekey/init", body).await.ok().text("nonce");
+    let holder = house.token_for(&root, "holder", &[("sys/rekey/update", &["update"])]).await;
+    for share in &house.shares[..2] {
+        for cancelling in [&nobody, &house.with_token(&holder)] {
+            cancelling.ask("DELETE", "sys/rekey/init", Value::Null).await.refused(403);
+            cancelling.ask("DELETE", "sys/rekey/verify", Value::Null).await.refused(403);
+        }
+        root.ask("POST", "sys/rekey/update", json!({ "key": share, "nonce": nonce })).await.done();
+    }
+    assert_eq!(root.ask("GET", "sys/rekey/init", Value::Null).await.ok().body["started"], false);
+}
+
+/// Vault 0.5.0: whoever cancels a rekey and begins another gets no share that was meant for the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vault_0_5_0_a_share_is_given_to_one_rekey_and_to_no_other() {
+    let house = House::start().await;
+    let root = house.root();
+    let body = json!({ "secret_shares": 3, "secret_threshold": 2 });
+    let shown = root.ask("POST", "sys/rekey/init", body.clone()).await.ok().text("nonce");
+    let give = async |share: &str| {
+        root.ask("POST", "sys/rekey/update", json!({ "key": share, "nonce": shown })).await
+    };
+    give(&house.shares[0]).await.done();
+    root.ask("DELETE", "sys/rekey/init", Value::Null).await.done();
+    root.ask("POST", "sys/rekey/init", body).await.done();
+    give(&house.shares[1]).await.refused(400);
+    assert_eq!(root.ask("GET", "sys/rekey/init", Value::Null).await.ok().body["progress"], 0);
 }
 
 /// CVE-2025-52894: a reset of the shares given so far is anybody's who holds a client certificate; it is in the node log,

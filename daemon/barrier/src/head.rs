@@ -8,6 +8,7 @@ use crate::{
     Barrier, BarrierError,
     barrier::{as_store_error, lock},
 };
+use coffer_secmem::Key32;
 use coffer_store::{StoreError, Transaction};
 use coffer_types::Kind;
 use keystore_format::{
@@ -29,6 +30,8 @@ pub(crate) struct Promise {
     pub(crate) keyring_generation: Option<u64>,
     pub(crate) seal_generation: Option<u64>,
     pub(crate) incarnation: Option<[u8; 16]>,
+    /// The root key that takes the present one's place when the batch is durable.
+    pub(crate) root: Option<Arc<Key32>>,
 }
 
 impl Pending {

@@ -154,18 +154,19 @@ impl Batch<'_> {
     }
 
     /// The keyring as of this very transaction.
-    fn keyring(&mut self) -> Result<Keyring, BarrierError> {
+    pub(crate) fn keyring(&mut self) -> Result<Keyring, BarrierError> {
         let environment = self.barrier.environment();
         let [a, b] = SLOTS.map(|slot| store_key(environment, slot));
         let copies = [self.raw.get(&a)?, self.raw.get(&b)?];
-        self.barrier.with_keys(|keys| newest(keys.root(), &self.barrier.context(), copies))
+        let context = self.barrier.context();
+        self.with_root(|root| newest(root, &context, copies))
     }
 
-    fn put_keyring(&mut self, mut keyring: Keyring) -> Result<(), BarrierError> {
+    pub(crate) fn put_keyring(&mut self, mut keyring: Keyring) -> Result<(), BarrierError> {
         keyring.generation += 1;
         let barrier: &Barrier = self.barrier;
-        let copies = barrier
-            .with_keys(|keys| seal_copies(keys.root(), &barrier.context(), &keyring, || barrier.nonce()))?;
+        let copies =
+            self.with_root(|root| seal_copies(root, &barrier.context(), &keyring, || barrier.nonce()))?;
         for (key, sealed) in copies {
             self.raw.put(key, sealed)?;
         }

@@ -77,6 +77,10 @@ impl Keys {
         self.root.expose()
     }
 
+    pub(crate) fn set_root(&mut self, root: Key32) {
+        self.root = root;
+    }
+
     pub(crate) fn epochs(&self) -> &[EpochKey] {
         &self.epochs
     }

@@ -1,11 +1,14 @@
 //! What lies in the store in clear, because it is read before there is a key: the store id, and the seal records.
 use crate::{BarrierError, Batch, keyring::SLOTS, listing::PAGE};
+use coffer_secmem::Key32;
 use coffer_store::{Store, Transaction};
 use coffer_types::{EnvironmentId, StoreId};
 use keystore_format::{
-    seal_record::{SealRecord, Unverified},
+    keyring::EscrowedKek,
+    seal_record::{self, SealRecord, Unverified},
     tables::{self, MetaItem, Slot},
 };
+use std::sync::Arc;
 
 /// The store's id; `None` in a store that was never initialised.
 ///
@@ -103,14 +106,73 @@ impl Batch<'_> {
         if record.ctx != self.barrier.context() || record.generation != last + 1 {
             return Err(BarrierError::BadSealRecord);
         }
-        let encoded = self
-            .barrier
-            .with_keys(|keys| record.encode(keys.root()).map_err(|_| BarrierError::BadSealRecord))?;
+        let encoded = self.with_root(|root| record.encode(root).map_err(|_| BarrierError::BadSealRecord))?;
         for slot in SLOTS {
             self.raw.put(seal_record_key(record.ctx.environment, slot), encoded.clone())?;
         }
         pending.change(|promise| promise.seal_generation = Some(record.generation));
         Ok(())
+    }
+}
+
+impl Batch<'_> {
+    /// The seal record as of this very transaction, authentic under the root key.
+    ///
+    /// # Errors
+    /// Where the store fails; [`BarrierError::BadSealRecord`] where no copy is authentic.
+    pub fn seal_record(&mut self) -> Result<SealRecord, BarrierError> {
+        let environment = self.barrier.environment();
+        let mut newest: Option<SealRecord> = None;
+        for slot in SLOTS {
+            let Some(copy) = self.raw.get(&seal_record_key(environment, slot))? else { continue };
+            let verified = self.with_root(|root| {
+                Ok(Unverified::decode(&copy).ok().and_then(|copy| copy.verify(root).ok()))
+            })?;
+            newest = [newest, verified].into_iter().flatten().max_by_key(|record| record.generation);
+        }
+        newest.filter(|record| record.ctx == self.barrier.context()).ok_or(BarrierError::BadSealRecord)
+    }
+
+    /// Puts another root key, or another seal of the same one, in the place of what is there: keyring, seal record and
+    /// head change in this one commit. `make` gets the present record and the escrow of KEKs, which it may change.
+    ///
+    /// # Errors
+    /// What `make` errs with, and as [`Batch::put_seal_record`].
+    pub fn reseal<E: From<BarrierError>>(
+        &mut self,
+        make: impl FnOnce(SealRecord, &mut Vec<EscrowedKek>) -> Result<(Key32, SealRecord), E>,
+    ) -> Result<(), E> {
+        let mut keyring = self.keyring()?;
+        let record = self.seal_record()?;
+        let (root_key, record) = make(record, &mut keyring.escrow)?;
+        let root_key = Arc::new(root_key);
+        let promised = Arc::clone(&root_key);
+        self.pending().change(|promise| promise.root = Some(promised));
+        self.put_keyring(keyring)?;
+        self.put_seal_record(&record)?;
+        let barrier = self.barrier.me.upgrade().ok_or(BarrierError::Sealed)?;
+        self.after(Box::new(move || barrier.change_keys(|keys| keys.set_root(root_key.duplicate()))));
+        Ok(())
+    }
+
+    /// Whether `root_key` is the environment's, as of this very transaction: by its public id.
+    ///
+    /// # Errors
+    /// [`BarrierError::Sealed`].
+    pub fn is_root_key(&mut self, root_key: &Key32) -> Result<bool, BarrierError> {
+        let context = self.barrier.context();
+        let id = |key: &[u8; 32]| seal_record::root_id(key, &context);
+        self.with_root(|root| Ok(id(root) == id(root_key.expose())))
+    }
+
+    /// The root key as of this very transaction.
+    pub(crate) fn with_root<T>(
+        &mut self,
+        act: impl FnOnce(&[u8; 32]) -> Result<T, BarrierError>,
+    ) -> Result<T, BarrierError> {
+        // Asked first: a closed environment has none.
+        let promised = self.barrier.newest_pending().and_then(|pending| pending.promise().root);
+        self.barrier.with_keys(|keys| act(promised.as_ref().map_or(keys.root(), |root| root.expose())))
     }
 }
 

@@ -1,4 +1,5 @@
 //! One open environment.
+use crate::ceremonies::Ceremonies;
 use crate::mounts::MountTable;
 use crate::policies::Policies;
 use crate::records::{ChildRecord, MountsRecord, mount_id};
@@ -30,6 +31,7 @@ pub struct Environment {
     pub(crate) policies: Policies,
     pub(crate) tokens: TokenStore,
     pub(crate) certs: ArcSwap<CertMounts>,
+    pub(crate) ceremonies: Ceremonies,
     mounts: ArcSwap<MountTable>,
     /// Disabled mounts whose records are still there.
     erasing: ArcSwap<Vec<String>>,
@@ -118,6 +120,7 @@ impl Environment {
             policies: Policies::load(&own).await?,
             tokens,
             certs: ArcSwap::from_pointee(certs),
+            ceremonies: Ceremonies::default(),
             mounts: ArcSwap::from_pointee(mounts),
             erasing: ArcSwap::from_pointee(stored.erasing),
             children: ArcSwap::from_pointee(children),
@@ -129,6 +132,7 @@ impl Environment {
 
     /// The last checkpoint, then the keys are cleared, whoever still holds this environment.
     pub(crate) async fn shut(&self) {
+        self.ceremonies.forget();
         // A deleted environment's keys are gone already: its log ends with the checkpoint of the last second.
         if let Err(error) = self.book.close().await
             && self.barrier.is_open()

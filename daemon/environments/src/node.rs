@@ -5,9 +5,10 @@ use coffer_audit::{NodeEvent, NodeField, Unrecorded};
 use coffer_auth::token::{Issued, TokenStore};
 use coffer_barrier::{Barrier, BarrierError, Context, Place, put_store_id, read_seal_record, read_store_id};
 use coffer_room::Fault;
-use coffer_seal::{Initialised, Offered, Seal, Threshold, UnsealProgress};
+use coffer_seal::{Initialised, Joined, Offered, Seal, Threshold, UnsealProgress, rekey};
+use coffer_secmem::Key32;
 use coffer_store::{CommitError, Store};
-use coffer_types::{EnvironmentId, EnvironmentPath, MountId, StoreId, random};
+use coffer_types::{EnvironmentId, EnvironmentPath, MountId, StoreId, WrapId, random};
 use coffer_wire::FieldError;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -173,7 +174,7 @@ impl Registry {
         let (progress, threshold) = (status.progress.to_string(), status.threshold.to_string());
         let fields = [(NodeField::Progress, progress.as_str()), (NodeField::Threshold, threshold.as_str())];
         self.status.store(Arc::new(status));
-        let root_key = match offered {
+        let Joined { root_key, shared } = match offered {
             Err(refused) => {
                 self.node.event(NodeEvent::UnsealRefused, &fields)?;
                 return Err(NodeFault::bad(refused.message()));
@@ -182,13 +183,14 @@ impl Registry {
                 self.node.event(NodeEvent::UnsealProgress, &fields)?;
                 return Ok(UnsealAnswer::Progress);
             }
-            Ok(Offered::Complete(root_key)) => root_key,
+            Ok(Offered::Complete(joined)) => joined,
         };
         let (context, is_restore) = (waiting.context, waiting.is_restore);
         if is_restore {
             self.import(context, &root_key).await?;
         }
-        let root = Barrier::open(self.place(context), root_key).await.map_err(Fault::from)?;
+        let root = Barrier::open(self.place(context), root_key.duplicate()).await.map_err(Fault::from)?;
+        self.settle_shares(&root, root_key, shared.wrap).await?;
         let is_restored = self.is_restore_unfinished();
         let opened = open::tree(self, EnvironmentPath::root(), root, is_restored).await;
         let opened = opened.map_err(|error| {
@@ -214,6 +216,35 @@ impl Registry {
         self.status.store(Arc::new(status));
         self.wake_jobs();
         Ok(UnsealAnswer::Open)
+    }
+
+    /// Where a rekey has left two sets of shares: the one that opened is held, so the other one ends.
+    async fn settle_shares(
+        &self,
+        root: &Arc<Barrier>,
+        root_key: Key32,
+        held: WrapId,
+    ) -> Result<(), NodeFault> {
+        let copies = read_seal_record(&*self.store, root.context().environment).await.map_err(Fault::from)?;
+        let seal = Seal::found(root.context(), copies).map_err(|error| NodeFault::bad(error.message()))?;
+        if !seal.status().has_pending {
+            return Ok(());
+        }
+        let name = root.context().environment.to_string();
+        self.node.event(
+            NodeEvent::Ceremony,
+            &[(NodeField::Action, "rekey-settled"), (NodeField::Environment, &name)],
+        )?;
+        let settled = root.commit(move |batch| {
+            batch.reseal(|record, escrow| {
+                let record = rekey::settled(record, escrow, &root_key, held);
+                Ok::<_, Fault>((
+                    root_key.duplicate(),
+                    record.ok_or(Fault::Internal("a rekey can't be settled"))?,
+                ))
+            })
+        });
+        Ok(settled.await?)
     }
 
     /// Forgets the shares given so far.
@@ -327,7 +358,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn uuid(id: &[u8; 16]) -> String {
+pub(crate) fn uuid(id: &[u8; 16]) -> String {
     let digits = hex(id);
     let parts =
         [digits.get(..8), digits.get(8..12), digits.get(12..16), digits.get(16..20), digits.get(20..)];

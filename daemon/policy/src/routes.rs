@@ -92,7 +92,7 @@ fn is_login(path: &str) -> bool {
 pub const ANY_CALLER: [&str; 2] = ["sys/internal/ui/mounts", "sys/internal/ui/mounts/*"];
 
 /// What needs the capability `sudo` besides the operation's own. A `*` at the end is any continuation.
-pub const SUDO: [&str; 28] = [
+pub const SUDO: [&str; 34] = [
     "auth/token/accessors",
     "auth/token/accessors/*",
     "auth/token/revoke-orphan",
@@ -104,6 +104,8 @@ pub const SUDO: [&str; 28] = [
     "sys/config/cors",
     "sys/config/ui/headers",
     "sys/config/ui/headers/*",
+    "sys/generate-root-token/attempt",
+    "sys/generate-root/attempt",
     "sys/internal/inspect/*",
     "sys/leases",
     "sys/leases/lookup/*",
@@ -112,12 +114,16 @@ pub const SUDO: [&str; 28] = [
     "sys/plugins/catalog/*",
     "sys/raw",
     "sys/raw/*",
+    "sys/rekey/init",
+    "sys/rekey/verify",
     "sys/remount",
     "sys/revoke-force/*",
     "sys/revoke-prefix/*",
     "sys/rotate",
     "sys/rotate/keyring",
     "sys/rotate/root",
+    "sys/rotate/root/init",
+    "sys/rotate/root/verify",
     "sys/seal",
     "sys/step-down",
     "sys/storage/raft/snapshot-force",

@@ -3,13 +3,14 @@
 //! A share that is wrong is refused at once, by the digests in the seal record, and what was offered before it stays.
 use crate::{
     Seal, SealError, ShareError,
+    rekey::SharedKek,
     seal::shamir_wraps,
     shamir::{self, Point},
 };
 use coffer_secmem::Key32;
 use coffer_types::Entropy;
 use keystore_format::{
-    seal_record::{SealRecord, ShamirParameters, WrapType},
+    seal_record::{SealRecord, ShamirParameters, Wrap, WrapType},
     share::{self, Share},
 };
 
@@ -37,7 +38,15 @@ pub enum Offered {
         repeated: bool,
     },
     /// The root key.
-    Complete(Key32),
+    Complete(Joined),
+}
+
+/// What enough shares give together.
+pub struct Joined {
+    /// The root key.
+    pub root_key: Key32,
+    /// The key that the shares are of, and the wrap that it opened.
+    pub shared: SharedKek,
 }
 
 impl UnsealProgress {
@@ -56,7 +65,7 @@ impl UnsealProgress {
             let y = Key32::derive(|y| y.copy_from_slice(&*share.y));
             self.held.push(Held { set_id: share.set_id, point: Point { x: share.x, y } });
         }
-        let (have, need) = (self.count(share.set_id), parameters.threshold);
+        let (have, need) = (self.of_set(share.set_id), parameters.threshold);
         if have < need {
             return Ok(Offered::Progress { have, need, repeated });
         }
@@ -65,15 +74,15 @@ impl UnsealProgress {
         let points = held.into_iter().filter(|held| held.set_id == share.set_id).map(|held| held.point);
         let points: Vec<Point> = points.take(need.into()).collect();
         let kek = shamir::join(&points).ok_or(SealError::NotAuthentic)?;
-        Ok(Offered::Complete(open(&kek, share.set_id, seal)?))
+        Ok(Offered::Complete(open(kek, share.set_id, seal)?))
     }
 
     /// How far it is: different shares offered, and shares needed; `None` where `seal` isn't by shares.
     #[must_use]
     pub fn progress(&self, seal: &Seal) -> Option<(u8, u8)> {
         let sets = || seal.copies().flat_map(|copy| current_sets(copy.claimed()));
-        let furthest = sets().max_by_key(|set| self.count(set.set_id))?;
-        Some((self.count(furthest.set_id), furthest.threshold))
+        let furthest = sets().max_by_key(|set| self.of_set(set.set_id))?;
+        Some((self.of_set(furthest.set_id), furthest.threshold))
     }
 
     /// Names this attempt, from its first share on.
@@ -82,13 +91,19 @@ impl UnsealProgress {
         self.nonce
     }
 
+    /// Different shares offered so far, of any set.
+    #[must_use]
+    pub fn count(&self) -> u8 {
+        u8::try_from(self.held.len()).unwrap_or(u8::MAX)
+    }
+
     /// Forgets all shares.
     pub fn reset(&mut self) {
         self.held.clear();
         self.nonce = None;
     }
 
-    fn count(&self, set_id: [u8; 8]) -> u8 {
+    fn of_set(&self, set_id: [u8; 8]) -> u8 {
         let count = self.held.iter().filter(|held| held.set_id == set_id).count();
         u8::try_from(count).unwrap_or(u8::MAX)
     }
@@ -123,12 +138,13 @@ fn judge(share: &Share, seal: &Seal) -> Result<ShamirParameters, ShareError> {
     })
 }
 
-fn open(kek: &Key32, set_id: [u8; 8], seal: &Seal) -> Result<Key32, SealError> {
+fn open(kek: Key32, set_id: [u8; 8], seal: &Seal) -> Result<Joined, SealError> {
     let context = seal.context();
-    seal.open(kek, |wrap| {
+    let is_its = |wrap: &Wrap| {
         wrap.wrap_type == WrapType::Shamir && share::set_id(kek.expose(), &context, wrap.id) == set_id
-    })
-    .map_err(|_| SealError::NotAuthentic)
+    };
+    let (wrap, root_key) = seal.open_any(&kek, is_its).map_err(|_| SealError::NotAuthentic)?;
+    Ok(Joined { root_key, shared: SharedKek { wrap, kek } })
 }
 
 fn current_sets(record: &SealRecord) -> impl Iterator<Item = ShamirParameters> + use<> {

@@ -87,6 +87,8 @@ pub enum SealError {
     NoRecord,
     /// The seal record has no wrap of the kind that was tried.
     NoWrap,
+    /// The seal record has wraps of devices, which only those can make anew.
+    OtherWraps,
     /// The key is not the one that the seal record was made with, or the record was altered on disk.
     NotAuthentic,
 }
@@ -99,6 +101,9 @@ impl SealError {
             Self::Entropy => "the operating system gave no randomness",
             Self::NoRecord => "the store has no readable seal record for this environment",
             Self::NoWrap => "the environment is not sealed in this way",
+            Self::OtherWraps => {
+                "the environment has seals beside its shares: remove those first, and add them again afterwards"
+            }
             Self::NotAuthentic => {
                 "the seal record does not match its key: it was altered on disk, or put back from elsewhere"
             }

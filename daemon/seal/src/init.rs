@@ -84,6 +84,6 @@ fn seal_of(
     Ok(SealRecord { ctx, root_id, generation: 1, wraps, share_digests: Vec::new(), tail: Tail::new() })
 }
 
-fn random_key(entropy: &dyn Entropy) -> Result<Key32, SealError> {
+pub(crate) fn random_key(entropy: &dyn Entropy) -> Result<Key32, SealError> {
     Ok(Key32::generate(&mut |bytes| entropy.fill(bytes))?)
 }

@@ -1,19 +1,28 @@
 //! What wraps a root key at rest.
 //!
 //! A pure brain: it splits and joins keys ([`shamir`]), makes the seal of a new environment ([`Initialised`],
-//! [`Inherited`]) and brings the holders of shares together ([`UnsealProgress`]). It reads no store and writes none:
-//! the barrier does, so that seal record, keyring and head change in one commit.
+//! [`Inherited`]), replaces it ([`rekey`]) and brings the holders of shares together ([`UnsealProgress`]). It reads no
+//! store and writes none: the barrier does, so that seal record, keyring and head change in one commit.
 //!
-//! Deliberately missing: seals by HSM, TPM and transit key, and rekeying; the seal record has room for them.
+//! What wraps root keys outside the daemon is a [`device::Device`]: a key of an HSM ([`pkcs11`]) or a file
+//! ([`file`]). Devices alone have hands here.
+//!
+//! Deliberately missing: seals by TPM and transit key, for which the seal record has room; and the configuration that
+//! gives a daemon its devices.
 #![forbid(unsafe_code)]
 
 mod ceremony;
+pub mod device;
 mod error;
+pub mod file;
 mod init;
+pub mod pkcs11;
+mod private_file;
+pub mod rekey;
 mod seal;
 pub mod shamir;
 
-pub use ceremony::{Offered, UnsealProgress};
+pub use ceremony::{Joined, Offered, UnsealProgress};
 pub use error::{SealError, ShareError, ThresholdError};
 pub use init::{Inherited, Initialised};
 pub use seal::{Seal, SealStatus};

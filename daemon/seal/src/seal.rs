@@ -2,6 +2,7 @@
 use crate::SealError;
 use coffer_secmem::Key32;
 use keystore_format::{
+    ids::WrapId,
     kdf::Context,
     seal_record::{self, SealRecord, ShamirParameters, Unverified, Wrap, WrapState, WrapType},
 };
@@ -21,6 +22,8 @@ pub struct SealStatus {
     pub wraps: Vec<WrapType>,
     /// Shares handed out, and how many are needed; `None` where it isn't sealed by shares.
     pub shares: Option<(u8, u8)>,
+    /// Whether a rekey waits to be settled: see [`crate::rekey`].
+    pub has_pending: bool,
 }
 
 impl Seal {
@@ -43,13 +46,14 @@ impl Seal {
     #[must_use]
     pub fn status(&self) -> SealStatus {
         let newest = self.copies().next();
-        let (generation, wraps, shares) = newest.map_or((0, Vec::new(), None), |copy| {
+        let (generation, wraps, shares, has_pending) = newest.map_or((0, Vec::new(), None, false), |copy| {
             let record = copy.claimed();
             let shares =
                 shamir_wraps(record).next().map(|(_, parameters)| (parameters.shares, parameters.threshold));
-            (record.generation, current(record).map(|wrap| wrap.wrap_type).collect(), shares)
+            let has_pending = record.wraps.iter().any(|wrap| wrap.state == WrapState::Pending);
+            (record.generation, current(record).map(|wrap| wrap.wrap_type).collect(), shares, has_pending)
         });
-        SealStatus { generation, wraps, shares }
+        SealStatus { generation, wraps, shares, has_pending }
     }
 
     /// Opens the wrap of a child by the KEK that its open parent derives for it.
@@ -62,14 +66,24 @@ impl Seal {
 
     /// Opens the first wrap that `fits` and that `kek` opens, in a record that is authentic under what it held.
     pub(crate) fn open(&self, kek: &Key32, fits: impl Fn(&Wrap) -> bool) -> Result<Key32, SealError> {
+        self.open_any(kek, |wrap| wrap.state == WrapState::Current && fits(wrap))
+            .map(|(_, root_key)| root_key)
+    }
+
+    /// As [`Seal::open`], a wrap that is pending too; says which it was.
+    pub(crate) fn open_any(
+        &self,
+        kek: &Key32,
+        fits: impl Fn(&Wrap) -> bool,
+    ) -> Result<(WrapId, Key32), SealError> {
         let mut failed = SealError::NoWrap;
         for bytes in &self.copies {
             let Ok(copy) = Unverified::decode(bytes) else { continue };
-            for wrap in current(copy.claimed()).filter(|wrap| fits(wrap)) {
+            for wrap in copy.claimed().wraps.iter().filter(|wrap| fits(wrap)) {
                 failed = SealError::NotAuthentic;
                 let root_key = unwrap(copy.claimed(), wrap, kek);
                 if let Some(root_key) = root_key.filter(|root_key| is_authentic(bytes, root_key)) {
-                    return Ok(root_key);
+                    return Ok((wrap.id, root_key));
                 }
             }
         }
@@ -96,8 +110,9 @@ fn current(record: &SealRecord) -> impl Iterator<Item = &Wrap> {
     record.wraps.iter().filter(|wrap| wrap.state == WrapState::Current)
 }
 
-/// The wraps by shares that are in force.
+/// The wraps by shares that open the environment: those in force first, then the way back that a rekey has left.
 pub(crate) fn shamir_wraps(record: &SealRecord) -> impl Iterator<Item = (&Wrap, ShamirParameters)> {
-    let by_shares = current(record).filter(|wrap| wrap.wrap_type == WrapType::Shamir);
+    let pending = record.wraps.iter().filter(|wrap| wrap.state == WrapState::Pending);
+    let by_shares = current(record).chain(pending).filter(|wrap| wrap.wrap_type == WrapType::Shamir);
     by_shares.filter_map(|wrap| Some((wrap, ShamirParameters::decode(&wrap.parameters).ok()?)))
 }

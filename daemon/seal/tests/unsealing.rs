@@ -76,7 +76,7 @@ fn refusal(offered: Result<Offered, ShareError>) -> ShareError {
 
 fn root_key(offered: Result<Offered, ShareError>) -> [u8; 32] {
     match offered {
-        Ok(Offered::Complete(root_key)) => *root_key.expose(),
+        Ok(Offered::Complete(joined)) => *joined.root_key.expose(),
         Ok(Offered::Progress { have, need, .. }) => panic!("{have} of {need}"),
         Err(error) => panic!("{error}"),
     }

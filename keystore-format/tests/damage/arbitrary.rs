@@ -2,6 +2,7 @@
 use crate::fixtures::{CTX, ENVIRONMENT, KEK, MOUNT, NAME_KEY, ROOT_KEY, WRAP};
 use keystore_format::{
     bech32m,
+    device_wraps::{OaepHash, Pkcs11Blob, Pkcs11Mechanism, Pkcs11Parameters},
     head::Head,
     keyring::{Keyring, open_keyring},
     name::{SealedPath, StoreKey, first_segment, open_segment},
@@ -23,6 +24,14 @@ proptest! {
         let _ = Unverified::decode(&bytes).and_then(|unverified| unverified.verify(&ROOT_KEY).map(drop));
         let _ = unwrap_root(&KEK, &CTX, WRAP, &[0; 32], &bytes);
         let _ = ShamirParameters::decode(&bytes);
+        if let Ok(parameters) = Pkcs11Parameters::decode(&bytes) {
+            prop_assert_eq!(&parameters.encode().unwrap(), &bytes);
+        }
+        for mechanism in [Pkcs11Mechanism::AesGcm, Pkcs11Mechanism::RsaOaep(OaepHash::Sha256)] {
+            if let Ok(blob) = Pkcs11Blob::decode(mechanism, &bytes) {
+                prop_assert_eq!(&blob.encode(mechanism).unwrap(), &bytes);
+            }
+        }
         let _ = Share::from_payload(&bytes);
         let _ = SealedPath::from_bytes(&bytes);
         let _ = StoreKey::parse(&bytes);

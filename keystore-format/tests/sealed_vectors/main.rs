@@ -5,6 +5,7 @@
 //! before a format is released, or to add vectors.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod bech32m;
+mod device_wraps;
 mod head;
 mod kdf;
 mod keyring;
@@ -25,12 +26,13 @@ use std::{fs, path::PathBuf};
 type Make = fn() -> Vec<Value>;
 
 /// A file's stem and what makes its vectors.
-const FILES: [(&str, Make); 9] = [
+const FILES: [(&str, Make); 10] = [
     ("kdf", kdf::vectors),
     ("name", name::vectors),
     ("record", record::vectors),
     ("keyring", keyring::vectors),
     ("seal_record", seal_record::vectors),
+    ("device_wraps", device_wraps::vectors),
     ("share", share::vectors),
     ("bech32m", bech32m::vectors),
     ("head", head::vectors),

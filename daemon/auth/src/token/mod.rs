@@ -20,7 +20,7 @@ pub use lifetime::{SYSTEM_MAX_SECONDS, TtlLimits};
 pub use policies::{policy_name, policy_names};
 pub use revoke::Due;
 pub use spend::spend;
-pub use store::{AuthFault, TokenStore};
+pub use store::{AuthFault, TOKEN_CHARACTERS, TokenStore};
 
 /// Reads `bytes` as a token's and as a role's record, and writes back what was read. For the fuzzer.
 #[doc(hidden)]

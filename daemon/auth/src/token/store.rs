@@ -14,6 +14,9 @@ use zeroize::Zeroizing;
 /// How every token begins, as clients of the Vault API expect of a service token.
 pub(crate) const PREFIX: &str = "hvs.";
 
+/// Characters of every token: the prefix, and the token in base64 without padding.
+pub const TOKEN_CHARACTERS: usize = PREFIX.len() + (TOKEN_LEN * 4).div_ceil(3);
+
 /// Most ancestors that a token may have.
 pub(crate) const MAX_DEPTH: u8 = 32;
 

@@ -7,6 +7,7 @@
     reason = "tests, in one binary"
 )]
 mod batches;
+mod ceremonies;
 mod crash;
 mod epochs;
 mod listing;

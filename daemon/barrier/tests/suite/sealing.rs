@@ -29,7 +29,7 @@ async fn found(store: &Arc<dyn Store>, environment: u8) -> Seal {
 fn unseal(lab: &Lab, seal: &Seal, shares: &[&String]) -> Option<Key32> {
     let mut ceremony = UnsealProgress::default();
     shares.iter().find_map(|share| match ceremony.offer(share, seal, &*lab.entropy) {
-        Ok(Offered::Complete(root_key)) => Some(root_key),
+        Ok(Offered::Complete(joined)) => Some(joined.root_key),
         Ok(Offered::Progress { .. }) | Err(_) => None,
     })
 }

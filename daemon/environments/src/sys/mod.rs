@@ -9,6 +9,8 @@ mod keys;
 mod mounts;
 mod namespaces;
 mod policies;
+mod rekey;
+mod root_token;
 mod route;
 mod snapshot;
 mod ui;
@@ -65,6 +67,24 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::Seal, Op::Write) => keys::seal(desk),
         (Route::KeyStatus, Op::Read) => keys::status(desk),
         (Route::Rotate | Route::RotateKeyring, Op::Write) => keys::rotate(desk),
+        (Route::RotateRoot, Op::Write) => rekey::rotate_root(desk),
+        (Route::Rekey | Route::RotateRootInit, Op::Read) => rekey::status(desk).await,
+        (Route::Rekey | Route::RotateRootInit, Op::Write) => rekey::begin(desk, &request.params).await,
+        (Route::Rekey | Route::RotateRootInit, Op::Delete) => rekey::cancel(desk),
+        (Route::RekeyUpdate | Route::RotateRootUpdate, Op::Write) => {
+            rekey::update(desk, &request.params).await
+        }
+        (Route::RekeyVerify | Route::RotateRootVerify, Op::Read) => rekey::verify_status(desk).await,
+        (Route::RekeyVerify | Route::RotateRootVerify, Op::Write) => rekey::verify(desk, &request.params),
+        (Route::RekeyVerify | Route::RotateRootVerify, Op::Delete) => rekey::verify_cancel(desk),
+        (Route::RootToken | Route::RootTokenAttempt, Op::Read) => root_token::status(desk).await,
+        (Route::RootToken | Route::RootTokenAttempt, Op::Write) => {
+            root_token::begin(desk, &request.params).await
+        }
+        (Route::RootToken | Route::RootTokenAttempt, Op::Delete) => root_token::cancel(desk),
+        (Route::RootTokenUpdate | Route::RootTokenAttemptUpdate, Op::Write) => {
+            root_token::update(desk, &request.params).await
+        }
         (Route::UiMounts, Op::Read) => ui::mounts(desk),
         (Route::UiMount, Op::Read) => ui::mount(desk),
         (Route::AuditReceipt, Op::Read) => audit::receipt(desk).await,
@@ -96,6 +116,17 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             | Route::KeyStatus
             | Route::Rotate
             | Route::RotateKeyring
+            | Route::RotateRoot
+            | Route::Rekey
+            | Route::RekeyUpdate
+            | Route::RekeyVerify
+            | Route::RotateRootInit
+            | Route::RotateRootUpdate
+            | Route::RotateRootVerify
+            | Route::RootToken
+            | Route::RootTokenUpdate
+            | Route::RootTokenAttempt
+            | Route::RootTokenAttemptUpdate
             | Route::UiMounts
             | Route::UiMount
             | Route::AuditReceipt
@@ -106,4 +137,15 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             _,
         ) => Err(Fault::UnsupportedOperation),
     }
+}
+
+/// Shares and tokens under an OpenPGP key would need an RSA crate with an open timing flaw.
+fn refuse_pgp(params: &coffer_wire::Params) -> Result<(), Fault> {
+    let keys = params.list("pgp_keys")?.is_some_and(|keys| !keys.is_empty());
+    if keys || params.string("pgp_key")?.is_some_and(|key| !key.is_empty()) {
+        return Err(Fault::bad(
+            "'pgp_keys' and 'pgp_key' are not supported: the OpenPGP libraries rest on an RSA crate with an open timing flaw",
+        ));
+    }
+    Ok(())
 }

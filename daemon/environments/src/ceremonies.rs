@@ -1,0 +1,125 @@
+//! Ceremonies of an open environment that take several holders of shares: a rekey, and a new root token.
+//!
+//! Their progress is in secret memory and nowhere else: a seal or a restart drops it, and nothing has changed then.
+use coffer_barrier::read_seal_record;
+use coffer_room::Fault;
+use coffer_seal::rekey::{NewShares, SharedKek};
+use coffer_seal::{Joined, Offered, Seal, ShareError, Threshold, UnsealProgress};
+use coffer_secmem::{Key32, SecretBytes};
+use coffer_types::{Entropy, random};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The ceremonies under way, one of each kind at most.
+#[derive(Default)]
+pub(crate) struct Ceremonies {
+    rekey: Mutex<Option<Rekey>>,
+    root_token: Mutex<Option<RootToken>>,
+}
+
+/// A rekey: old shares are collected, then new ones made, then these shown to be held.
+pub(crate) struct Rekey {
+    pub(crate) nonce: String,
+    pub(crate) threshold: Threshold,
+    /// Whether the old shares stay in force until the new ones have been shown.
+    pub(crate) is_verified_first: bool,
+    pub(crate) old: UnsealProgress,
+    pub(crate) made: Option<Made>,
+}
+
+/// New shares, handed out or about to be.
+pub(crate) struct Made {
+    pub(crate) keys: Arc<NewKeys>,
+    /// Names the showing of the new shares.
+    pub(crate) nonce: String,
+    /// Whether they are in force already, beside the way back of the old ones.
+    pub(crate) is_in_force: bool,
+    /// Numbers of the shares shown so far.
+    pub(crate) shown: BTreeSet<u8>,
+}
+
+/// What a rekey puts in the place of what.
+pub(crate) struct NewKeys {
+    pub(crate) old: SharedKek,
+    pub(crate) old_root: Key32,
+    pub(crate) root: Key32,
+    pub(crate) new: NewShares,
+}
+
+/// A new root token: shares are collected, then it is made, and shown only under a one-time pad that its asker holds.
+pub(crate) struct RootToken {
+    pub(crate) nonce: String,
+    pub(crate) pad: SecretBytes,
+    pub(crate) progress: UnsealProgress,
+}
+
+/// How far the collecting of shares is.
+pub(crate) enum Collected {
+    /// More are needed.
+    Progress,
+    /// Enough.
+    Joined(Joined),
+}
+
+impl Ceremonies {
+    pub(crate) fn rekey(&self) -> MutexGuard<'_, Option<Rekey>> {
+        self.rekey.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn root_token(&self) -> MutexGuard<'_, Option<RootToken>> {
+        self.root_token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops all progress: the environment is sealed.
+    pub(crate) fn forget(&self) {
+        *self.rekey() = None;
+        *self.root_token() = None;
+    }
+}
+
+impl Rekey {
+    /// Whether it still waits for somebody; not once the new shares are in force.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.made.as_ref().is_none_or(|made| !made.is_in_force)
+    }
+}
+
+/// Takes a share of an environment's present seal.
+pub(crate) fn collect(
+    progress: &mut UnsealProgress,
+    share: &str,
+    seal: &Seal,
+    entropy: &dyn Entropy,
+) -> Result<Collected, Fault> {
+    match progress.offer(share, seal, entropy) {
+        Ok(Offered::Complete(joined)) => Ok(Collected::Joined(joined)),
+        Ok(Offered::Progress { .. }) => Ok(Collected::Progress),
+        Err(ShareError::NotByShares) => Err(not_by_shares()),
+        Err(refused) => Err(Fault::bad(refused.message())),
+    }
+}
+
+/// An environment's present seal, which must be by shares of its own.
+pub(crate) async fn seal_of(
+    environment: &crate::Environment,
+    store: &dyn coffer_store::Store,
+) -> Result<Seal, Fault> {
+    let context = environment.barrier().context();
+    let copies = read_seal_record(store, context.environment).await?;
+    let seal = Seal::found(context, copies).map_err(|error| Fault::Unavailable(error.message().into()))?;
+    if seal.status().shares.is_none() { Err(not_by_shares()) } else { Ok(seal) }
+}
+
+fn not_by_shares() -> Fault {
+    Fault::bad(
+        "this environment has no shares of its own: it opens with the one above it, where its keys are changed",
+    )
+}
+
+/// A ceremony's name: a random UUID (RFC 9562, version 4).
+pub(crate) fn new_nonce(entropy: &dyn Entropy) -> Result<String, Fault> {
+    let mut id: [u8; 16] = random(entropy)?;
+    id[6] = id[6] & 0x0f | 0x40;
+    id[8] = id[8] & 0x3f | 0x80;
+    Ok(crate::node::uuid(&id))
+}

@@ -1,0 +1,270 @@
+//! `sys/rekey/*` and `sys/rotate/root/*`: new shares and a new root key; and a new root key under the same shares.
+//!
+//! Where the new shares are to be shown first (`require_verification`), nothing changes until they are. Otherwise they
+//! are in force with the answer that hands them out, and the old ones keep a way back until somebody has shown the new
+//! ones, here or by unsealing: an answer may be lost, and then nobody would hold any (decision 0093).
+use super::Desk;
+use crate::ceremonies::{Collected, Made, NewKeys, Rekey, collect, new_nonce, seal_of};
+use coffer_room::{Answer, Change, Fault, Outcome};
+use coffer_seal::rekey::{NewShares, OldShares, rekeyed, rotated, settled};
+use coffer_seal::{SealError, Threshold, UnsealProgress};
+use coffer_secmem::Key32;
+use coffer_wire::{Object, Params};
+use keystore_format::share::Share;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    super::refuse_pgp(params)?;
+    if params.boolean("backup")?.unwrap_or_default() {
+        return Err(Fault::bad("'backup' is not supported: encrypt the shares for their holders instead"));
+    }
+    let number = |name, other| Ok::<_, Fault>(params.number(name)?.unwrap_or(other));
+    let threshold = Threshold::new(number("secret_shares", 5)?, number("secret_threshold", 3)?)
+        .map_err(|error| Fault::bad(error.message()))?;
+    let is_verified_first = params.boolean("require_verification")?.unwrap_or_default();
+    seal_of(desk.environment, &*desk.registry.store).await?;
+    let nonce = new_nonce(desk.environment.entropy())?;
+    {
+        let mut rekey = desk.environment.ceremonies.rekey();
+        if rekey.as_ref().is_some_and(Rekey::is_under_way) {
+            return Err(Fault::bad("a rekey is under way already: cancel it, or give it its shares"));
+        }
+        let old = UnsealProgress::default();
+        *rekey = Some(Rekey { nonce: nonce.clone(), threshold, is_verified_first, old, made: None });
+    }
+    let answer = status(desk).await?;
+    match answer {
+        Outcome::Answer(answer) => Ok(Outcome::Answer(answer.commit("nonce", nonce.as_bytes()))),
+        change => Ok(change),
+    }
+}
+
+pub(super) async fn status(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    let seal = seal_of(desk.environment, &*desk.registry.store).await?;
+    let rekey = desk.environment.ceremonies.rekey();
+    let rekey = rekey.as_ref().filter(|rekey| rekey.is_under_way());
+    Ok(Outcome::Answer(Answer::system(described(rekey, seal.status().shares.map_or(0, |(_, need)| need)))))
+}
+
+fn described(rekey: Option<&Rekey>, required: u8) -> Object {
+    let has = rekey.map_or(0, |rekey| rekey.old.count());
+    let made = rekey.and_then(|rekey| rekey.made.as_ref());
+    Object::new()
+        .boolean("started", rekey.is_some())
+        .string("nonce", rekey.map_or("", |rekey| &rekey.nonce))
+        .number("t", rekey.map_or(0, |rekey| rekey.threshold.threshold().into()))
+        .number("n", rekey.map_or(0, |rekey| rekey.threshold.shares().into()))
+        .number("progress", has.into())
+        .number("required", required.into())
+        .null("pgp_fingerprints")
+        .boolean("backup", false)
+        .boolean("verification_required", rekey.is_some_and(|rekey| rekey.is_verified_first))
+        .string("verification_nonce", made.map_or("", |made| &made.nonce))
+}
+
+/// Drops the rekey and all shares given so far. Nothing has changed.
+pub(super) fn cancel(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    let mut rekey = desk.environment.ceremonies.rekey();
+    let nonce = rekey.as_ref().filter(|rekey| rekey.is_under_way()).map(|rekey| rekey.nonce.clone());
+    let Some(nonce) = nonce else { return Ok(Outcome::Answer(Answer::empty())) };
+    *rekey = None;
+    Ok(Outcome::Answer(Answer::empty().commit("nonce", nonce.as_bytes())))
+}
+
+/// Takes one of the present shares. The last that is needed makes the new ones.
+pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let (key, nonce) = (params.required("key")?, params.required("nonce")?);
+    let seal = seal_of(desk.environment, &*desk.registry.store).await?;
+    let entropy = desk.environment.entropy();
+    let context = desk.environment.barrier().context();
+    let required = seal.status().shares.map_or(0, |(_, need)| need);
+    let mut ceremony = desk.environment.ceremonies.rekey();
+    let rekey = ceremony.as_mut().filter(|rekey| rekey.is_under_way()).ok_or_else(none_under_way)?;
+    if rekey.nonce != *nonce {
+        return Err(other_nonce());
+    }
+    if rekey.made.is_some() {
+        return Err(Fault::bad("the new shares are handed out already: show them, or cancel"));
+    }
+    let joined = match collect(&mut rekey.old, &key, &seal, entropy)? {
+        Collected::Progress => {
+            let shown = described(Some(rekey), required);
+            return Ok(Outcome::Answer(Answer::system(shown).commit("nonce", nonce.as_bytes())));
+        }
+        Collected::Joined(joined) => joined,
+    };
+    let new = NewShares::new(context, rekey.threshold, entropy).map_err(unsealable)?;
+    let root = Key32::generate(&mut |bytes| entropy.fill(bytes))?;
+    let keys = Arc::new(NewKeys { old: joined.shared, old_root: joined.root_key, root, new });
+    let proof = new_nonce(entropy)?;
+    let made =
+        Made { keys: Arc::clone(&keys), nonce: proof.clone(), is_in_force: false, shown: BTreeSet::new() };
+    rekey.made = Some(made);
+    let is_verified_first = rekey.is_verified_first;
+    drop(ceremony);
+    let handed_out = move |keys: &NewKeys| -> Result<Answer, Fault> {
+        let answer = Answer::system(handed_out(keys, &nonce, &proof, is_verified_first)?);
+        Ok(answer.commit("nonce", nonce.as_bytes()))
+    };
+    if is_verified_first {
+        return Ok(Outcome::Answer(handed_out(&keys)?));
+    }
+    let environment = Arc::clone(desk.environment);
+    Ok(Outcome::Change(Change::new(move |batch| {
+        put_in_force(batch, &environment, &keys, OldShares::KeepAWayBack)?;
+        let ended = Arc::clone(&environment);
+        batch.after(Box::new(move || {
+            if let Some(made) = ended.ceremonies.rekey().as_mut().and_then(|rekey| rekey.made.as_mut()) {
+                made.is_in_force = true;
+            }
+        }));
+        handed_out(&keys)
+    })))
+}
+
+fn handed_out(keys: &NewKeys, nonce: &str, proof: &str, is_verified_first: bool) -> Result<Object, Fault> {
+    let shares = &keys.new.shares;
+    let texts: Vec<_> = shares
+        .iter()
+        .map(|share| share.to_text())
+        .collect::<Result<_, _>>()
+        .map_err(|_| Fault::Internal("a share can't be written as text"))?;
+    let hex: Vec<_> = shares.iter().map(Share::to_hex).collect();
+    let base64: Vec<_> = shares.iter().map(Share::to_base64).collect();
+    Ok(Object::new()
+        .boolean("complete", true)
+        .string("nonce", nonce)
+        .strings("keys", hex.iter().map(|share| share.as_str()))
+        .strings("keys_base64", base64.iter().map(|share| share.as_str()))
+        .strings("shares", texts.iter().map(|share| share.as_str()))
+        .null("pgp_fingerprints")
+        .boolean("backup", false)
+        .boolean("verification_required", is_verified_first)
+        .string("verification_nonce", proof))
+}
+
+/// One commit: the keyring under the new root key, the seal record with the new shares, and the head.
+fn put_in_force(
+    batch: &mut coffer_barrier::Batch<'_>,
+    environment: &crate::Environment,
+    keys: &NewKeys,
+    old_shares: OldShares,
+) -> Result<(), Fault> {
+    if !batch.is_root_key(&keys.old_root)? {
+        return Err(Fault::Conflict("the root key was changed meanwhile: begin again".into()));
+    }
+    batch.reseal(|record, escrow| -> Result<_, Fault> {
+        let shares = (&keys.old, &keys.new);
+        let record = rekeyed(record, escrow, &keys.root, shares, old_shares, environment.entropy());
+        Ok((keys.root.duplicate(), record.map_err(unsealable)?))
+    })
+}
+
+pub(super) async fn verify_status(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    let ceremony = desk.environment.ceremonies.rekey();
+    let made = ceremony.as_ref().and_then(|rekey| rekey.made.as_ref());
+    let made = made.ok_or_else(none_to_show)?;
+    Ok(Outcome::Answer(Answer::system(shown(made))))
+}
+
+fn shown(made: &Made) -> Object {
+    let threshold = made.keys.new.threshold();
+    Object::new()
+        .string("nonce", &made.nonce)
+        .boolean("started", true)
+        .number("t", threshold.threshold().into())
+        .number("n", threshold.shares().into())
+        .number("progress", made.shown.len() as u64)
+}
+
+/// Takes one of the new shares. With as many as are needed, they alone are in force.
+pub(super) fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let (key, nonce) = (params.required("key")?, params.required("nonce")?);
+    let share = Share::parse_any(&key)
+        .map_err(|_| Fault::bad("the share is mistyped: some character of it is wrong or missing"))?;
+    let mut ceremony = desk.environment.ceremonies.rekey();
+    let made = ceremony.as_mut().and_then(|rekey| rekey.made.as_mut()).ok_or_else(none_to_show)?;
+    if made.nonce != *nonce {
+        return Err(other_nonce());
+    }
+    if !made.keys.new.holds(&share) {
+        return Err(Fault::bad("this is none of the new shares"));
+    }
+    made.shown.insert(share.x);
+    if made.shown.len() < usize::from(made.keys.new.threshold().threshold()) {
+        return Ok(Outcome::Answer(Answer::system(shown(made)).commit("nonce", nonce.as_bytes())));
+    }
+    let (keys, is_in_force) = (Arc::clone(&made.keys), made.is_in_force);
+    drop(ceremony);
+    let environment = Arc::clone(desk.environment);
+    Ok(Outcome::Change(Change::new(move |batch| {
+        if is_in_force {
+            settle(batch, &keys)?;
+        } else {
+            put_in_force(batch, &environment, &keys, OldShares::End)?;
+        }
+        let ended = Arc::clone(&environment);
+        batch.after(Box::new(move || *ended.ceremonies.rekey() = None));
+        let answer = Object::new().string("nonce", &nonce).boolean("complete", true);
+        Ok(Answer::system(answer).commit("nonce", nonce.as_bytes()))
+    })))
+}
+
+/// The new shares are held: the way back of the old ones ends.
+fn settle(batch: &mut coffer_barrier::Batch<'_>, keys: &NewKeys) -> Result<(), Fault> {
+    if !batch.is_root_key(&keys.root)? {
+        return Err(Fault::Conflict("the root key was changed meanwhile: begin again".into()));
+    }
+    batch.reseal(|record, escrow| -> Result<_, Fault> {
+        let record = settled(record, escrow, &keys.root, keys.new.wrap());
+        Ok((keys.root.duplicate(), record.ok_or(Fault::bad("nothing is left to be shown"))?))
+    })
+}
+
+/// Drops the showing; without shares in force yet, the whole rekey.
+pub(super) fn verify_cancel(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    let mut ceremony = desk.environment.ceremonies.rekey();
+    if let Some(rekey) = ceremony.as_mut() {
+        match &mut rekey.made {
+            Some(made) if made.is_in_force => made.shown.clear(),
+            made => *made = None,
+        }
+    }
+    Ok(Outcome::Answer(Answer::empty()))
+}
+
+/// A new root key under the same shares, without calling their holders.
+pub(super) fn rotate_root(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    let environment = Arc::clone(desk.environment);
+    let root = Key32::generate(&mut |bytes| environment.entropy().fill(bytes))?;
+    Ok(Outcome::Change(Change::new(move |batch| {
+        batch.reseal(|record, escrow| -> Result<_, Fault> {
+            let record = rotated(record, escrow, &root, environment.entropy()).map_err(unsealable)?;
+            Ok((root.duplicate(), record))
+        })?;
+        Ok(Answer::empty())
+    })))
+}
+
+fn none_under_way() -> Fault {
+    Fault::bad("no rekey is under way: begin one first")
+}
+
+fn none_to_show() -> Fault {
+    Fault::bad("no new shares wait to be shown")
+}
+
+fn other_nonce() -> Fault {
+    Fault::bad(
+        "'nonce' is not that of the ceremony under way: look at its status, and whether it is the one you meant",
+    )
+}
+
+fn unsealable(error: SealError) -> Fault {
+    match error {
+        SealError::Entropy => coffer_types::EntropyError.into(),
+        SealError::OtherWraps | SealError::NoWrap => Fault::bad(error.message()),
+        SealError::NoRecord | SealError::NotAuthentic => Fault::Unavailable(error.message().into()),
+    }
+}

@@ -1,0 +1,115 @@
+//! What keeps a key of its own outside the daemon and wraps root keys under it: an HSM, a TPM, another daemon, a file.
+//!
+//! A device is slow and can be lost, so it is asked on a thread of its own and never on the request path. Nothing here
+//! tries again by itself: a PIN that is tried again is a PIN that locks.
+use coffer_secmem::Key32;
+use keystore_format::{
+    ids::WrapId,
+    kdf::Context,
+    seal_record::{Wrap, WrapType},
+};
+use std::fmt;
+
+/// What a wrap is bound to. A device that takes associated data authenticates it; the root id is checked in any case.
+#[derive(Clone, Copy)]
+pub struct Binding {
+    /// Store and environment.
+    pub context: Context,
+    /// The wrap's own id.
+    pub wrap: WrapId,
+    /// The root key's public id.
+    pub root_id: [u8; 32],
+}
+
+impl Binding {
+    /// `version u8 = 1 ‖ ctx[32] ‖ wrap id[16] ‖ root id[32]`, as of `FORMAT.md` §6.1: 81 bytes.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 81] {
+        let mut bytes = [0; 81];
+        let (version, rest) = bytes.split_at_mut(1);
+        let (context, rest) = rest.split_at_mut(32);
+        let (wrap, root_id) = rest.split_at_mut(16);
+        version.copy_from_slice(&[1]);
+        context.copy_from_slice(&self.context.bytes());
+        wrap.copy_from_slice(self.wrap.as_bytes());
+        root_id.copy_from_slice(&self.root_id);
+        bytes
+    }
+}
+
+/// A root key under a device's key: what goes into the seal record.
+pub struct Wrapped {
+    /// What the device needs besides the blob, in clear.
+    pub parameters: Vec<u8>,
+    /// The wrapped root key.
+    pub blob: Vec<u8>,
+}
+
+/// Something outside the daemon that wraps root keys. Calls block.
+pub trait Device: Send {
+    /// Which wraps it makes and opens.
+    fn wrap_type(&self) -> WrapType;
+
+    /// Wraps a root key.
+    ///
+    /// # Errors
+    /// Why the device could not.
+    fn wrap(&mut self, root_key: &Key32, binding: &Binding) -> Result<Wrapped, DeviceError>;
+
+    /// Opens a wrap of its type. The key is what the device gave: that it is the root key of `binding` is proved by the
+    /// caller, by root id and the seal record's MAC.
+    ///
+    /// # Errors
+    /// Why the device could not.
+    fn unwrap(&mut self, wrap: &Wrap, binding: &Binding) -> Result<Key32, DeviceError>;
+
+    /// Whether it can be reached, without using its key.
+    ///
+    /// # Errors
+    /// Why it can't.
+    fn health(&mut self) -> Result<(), DeviceError>;
+}
+
+/// Why a device does not do what it is asked: a kind that programs tell apart, and a sentence for the operator that says
+/// what would be right. Never holds a PIN, a key or what came from the device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceError {
+    /// What kind of trouble it is.
+    pub kind: DeviceTrouble,
+    /// One sentence.
+    pub sentence: String,
+}
+
+/// Kinds of trouble with a device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceTrouble {
+    /// Its configuration can't be right: no such module, key or file.
+    Configuration,
+    /// It can't be reached, or was lost: try again when it is back.
+    Unreachable,
+    /// The PIN or authorisation is wrong; it is not tried again.
+    WrongPin,
+    /// The PIN or the device is locked after too many wrong ones.
+    Locked,
+    /// Its policy refuses: the machine was started with other firmware or software than was approved.
+    Policy,
+    /// The wrap is not one of this device's key, or was altered.
+    NotAuthentic,
+    /// Anything else that the device reports.
+    Failed,
+}
+
+impl DeviceError {
+    /// Trouble of this kind.
+    pub fn new(kind: DeviceTrouble, sentence: impl Into<String>) -> Self {
+        Self { kind, sentence: sentence.into() }
+    }
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for DeviceError {}

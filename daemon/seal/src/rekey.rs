@@ -1,0 +1,202 @@
+//! Another root key in place of the present one: with new shares (rekey), or under the same (rotation of the root key).
+//!
+//! Rekeying replaces the root key too: with the shares alone replaced, old shares and an old backup would still give
+//! today's root key. New shares are of no use before the commit that puts them in force, and the old ones after it.
+//! Nobody can know whether an answer reached its client, so after a rekey that nobody has confirmed the old shares
+//! keep a way back, a wrap that is *pending*: it ends with the first proof that the new shares are held, or it takes the
+//! new ones' place where it is used first. See decision 0093.
+use crate::{SealError, Threshold, init::random_key, shamir};
+use coffer_secmem::Key32;
+use coffer_types::{Entropy, WrapId};
+use keystore_format::{
+    kdf::Context,
+    keyring::EscrowedKek,
+    seal_record::{self, SealRecord, ShamirParameters, ShareDigest, Wrap, WrapState, WrapType},
+    share::{self, Share},
+};
+use zeroize::Zeroizing;
+
+/// The key that shares give when they are joined, and the wrap that it opens.
+pub struct SharedKek {
+    /// The wrap.
+    pub wrap: WrapId,
+    /// The key-encryption key.
+    pub kek: Key32,
+}
+
+/// Shares that are made and not in force.
+pub struct NewShares {
+    shared: SharedKek,
+    threshold: Threshold,
+    set_id: [u8; 8],
+    /// For their holders.
+    pub shares: Vec<Share>,
+}
+
+impl NewShares {
+    /// Makes a KEK and splits it.
+    ///
+    /// # Errors
+    /// [`SealError::Entropy`].
+    pub fn new(context: Context, threshold: Threshold, entropy: &dyn Entropy) -> Result<Self, SealError> {
+        let kek = random_key(entropy)?;
+        let wrap = WrapId(coffer_types::random(entropy)?);
+        let set_id = share::set_id(kek.expose(), &context, wrap);
+        let points = shamir::split(kek.expose(), threshold, &mut |bytes| entropy.fill(bytes))?;
+        let k = threshold.threshold();
+        let share =
+            |point: shamir::Point| Share { set_id, x: point.x, k, y: Zeroizing::new(*point.y.expose()) };
+        let shares = points.into_iter().map(share).collect();
+        Ok(Self { shared: SharedKek { wrap, kek }, threshold, set_id, shares })
+    }
+
+    /// How many there are, and how many are needed.
+    #[must_use]
+    pub const fn threshold(&self) -> Threshold {
+        self.threshold
+    }
+
+    /// The wrap that they open.
+    #[must_use]
+    pub const fn wrap(&self) -> WrapId {
+        self.shared.wrap
+    }
+
+    /// Whether this is one of them, as it was handed out. In constant time over its values.
+    #[must_use]
+    pub fn holds(&self, share: &Share) -> bool {
+        share.set_id == self.set_id && self.shares.iter().any(|own| own.digest() == share.digest())
+    }
+}
+
+/// What rekeying leaves to the shares that it replaces.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OldShares {
+    /// Nothing: the new ones have been shown to be held.
+    End,
+    /// A way back, until that has been shown.
+    KeepAWayBack,
+}
+
+/// The seal record and escrow under `root_key` with `new` in place of `old`; other wraps must be wrapped anew by their
+/// devices, so a record that has some is refused.
+///
+/// # Errors
+/// [`SealError::NoWrap`] where `old` is not in force; [`SealError::OtherWraps`]; [`SealError::Entropy`].
+pub fn rekeyed(
+    record: SealRecord,
+    escrow: &mut Vec<EscrowedKek>,
+    root_key: &Key32,
+    (old, new): (&SharedKek, &NewShares),
+    old_shares: OldShares,
+    entropy: &dyn Entropy,
+) -> Result<SealRecord, SealError> {
+    let replaced = record.wraps.iter().find(|wrap| wrap.id == old.wrap && wrap.wrap_type == WrapType::Shamir);
+    let replaced = replaced.ok_or(SealError::NoWrap)?;
+    if record.wraps.iter().any(|wrap| wrap.wrap_type != WrapType::Shamir) {
+        return Err(SealError::OtherWraps);
+    }
+    let threshold = new.threshold;
+    let parameters =
+        ShamirParameters { shares: threshold.shares(), threshold: threshold.threshold(), set_id: new.set_id };
+    let mut wraps =
+        vec![wrapped(&record, root_key, &new.shared, parameters.encode(), WrapState::Current, entropy)?];
+    if old_shares == OldShares::KeepAWayBack {
+        wraps.push(wrapped(
+            &record,
+            root_key,
+            old,
+            replaced.parameters.clone(),
+            WrapState::Pending,
+            entropy,
+        )?);
+    }
+    let mut digests = record.share_digests.clone();
+    digests.extend(new.shares.iter().map(|share| ShareDigest { set_id: new.set_id, digest: share.digest() }));
+    *escrow = [Some(&new.shared), (old_shares == OldShares::KeepAWayBack).then_some(old)]
+        .into_iter()
+        .flatten()
+        .map(escrowed)
+        .collect();
+    escrow.sort_by_key(|one| one.wrap);
+    Ok(next(record, root_key, wraps, digests))
+}
+
+/// The seal record under another root key with all its shares as they are, by the escrow of their KEKs.
+///
+/// # Errors
+/// [`SealError::OtherWraps`] where a wrap is not by shares; [`SealError::NoWrap`] where the escrow lacks a KEK;
+/// [`SealError::Entropy`].
+pub fn rotated(
+    record: SealRecord,
+    escrow: &[EscrowedKek],
+    root_key: &Key32,
+    entropy: &dyn Entropy,
+) -> Result<SealRecord, SealError> {
+    let again = |wrap: &Wrap| {
+        if wrap.wrap_type != WrapType::Shamir {
+            return Err(SealError::OtherWraps);
+        }
+        let kept = escrow.iter().find(|kept| kept.wrap == wrap.id).ok_or(SealError::NoWrap)?;
+        let shared = SharedKek { wrap: wrap.id, kek: Key32::derive(|kek| kek.copy_from_slice(&*kept.kek)) };
+        wrapped(&record, root_key, &shared, wrap.parameters.clone(), wrap.state, entropy)
+    };
+    let wraps = record.wraps.iter().map(again).collect::<Result<_, _>>()?;
+    let digests = record.share_digests.clone();
+    Ok(next(record, root_key, wraps, digests))
+}
+
+/// The seal record, under the same root key, once it is known which of two sets of shares is held: only that one stays.
+/// `None` where there is nothing to settle, or `held` is no wrap of it.
+#[must_use]
+pub fn settled(
+    record: SealRecord,
+    escrow: &mut Vec<EscrowedKek>,
+    root_key: &Key32,
+    held: WrapId,
+) -> Option<SealRecord> {
+    if record.wraps.iter().all(|wrap| wrap.state == WrapState::Current) {
+        return None;
+    }
+    let kept = record.wraps.iter().find(|wrap| wrap.id == held)?;
+    escrow.retain(|kek| kek.wrap == held);
+    let kept = Wrap { state: WrapState::Current, ..kept.clone() };
+    let digests = record.share_digests.clone();
+    Some(next(record, root_key, vec![kept], digests))
+}
+
+/// The wrap in force that is by shares; after a rekey the newest.
+#[must_use]
+pub fn current_shares(record: &SealRecord) -> Option<WrapId> {
+    let in_force = |wrap: &&Wrap| wrap.wrap_type == WrapType::Shamir && wrap.state == WrapState::Current;
+    record.wraps.iter().find(in_force).map(|wrap| wrap.id)
+}
+
+fn escrowed(shared: &SharedKek) -> EscrowedKek {
+    EscrowedKek { wrap: shared.wrap, kek: Zeroizing::new(*shared.kek.expose()) }
+}
+
+fn wrapped(
+    record: &SealRecord,
+    root_key: &Key32,
+    shared: &SharedKek,
+    parameters: Vec<u8>,
+    state: WrapState,
+    entropy: &dyn Entropy,
+) -> Result<Wrap, SealError> {
+    let root_id = seal_record::root_id(root_key.expose(), &record.ctx);
+    let nonce = coffer_types::random(entropy)?;
+    let (kek, root) = (shared.kek.expose(), root_key.expose());
+    let blob = seal_record::wrap_root(kek, &record.ctx, shared.wrap, &root_id, &nonce, root);
+    Ok(Wrap { id: shared.wrap, wrap_type: WrapType::Shamir, state, parameters, blob })
+}
+
+fn next(
+    record: SealRecord,
+    root_key: &Key32,
+    wraps: Vec<Wrap>,
+    share_digests: Vec<ShareDigest>,
+) -> SealRecord {
+    let root_id = seal_record::root_id(root_key.expose(), &record.ctx);
+    SealRecord { root_id, generation: record.generation + 1, wraps, share_digests, ..record }
+}
