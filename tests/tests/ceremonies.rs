@@ -67,6 +67,8 @@ async fn after_a_rekey_the_new_shares_open_and_with_their_first_use_the_old_ones
     let made = give(&root, "sys/rekey/update", &nonce, &old).await;
     let new = shares_of(&house, &made);
     assert_eq!((new.len(), made["keys"].as_array().unwrap().len()), (4, 4));
+    let status = root.sys().seal_status().await.unwrap();
+    assert_eq!((status.shares, status.threshold), (4, 2));
     is_all_there(&house).await;
     house.kill9();
     house.start_process().await;

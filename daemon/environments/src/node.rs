@@ -1,4 +1,5 @@
 //! The node as a whole: uninitialised, sealed or open, and the ceremonies between.
+use crate::Environment;
 use crate::open;
 use crate::registry::{Means, Registry, Settings, State};
 use coffer_audit::{NodeEvent, NodeField, Unrecorded};
@@ -216,6 +217,14 @@ impl Registry {
         self.status.store(Arc::new(status));
         self.wake_jobs();
         Ok(UnsealAnswer::Open)
+    }
+
+    /// A rekey is in force: `sys/seal-status` tells how many shares there are now.
+    pub(crate) fn shares_changed(&self, environment: &Environment, threshold: Threshold) {
+        if environment.path.is_root() {
+            let (shares, threshold) = (threshold.shares(), threshold.threshold());
+            self.status.rcu(|status| SealStatus { shares, threshold, ..(**status).clone() });
+        }
     }
 
     /// Where a rekey has left two sets of shares: the one that opened is held, so the other one ends.

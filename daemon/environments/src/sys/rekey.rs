@@ -110,11 +110,13 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     if is_verified_first {
         return Ok(Outcome::Answer(handed_out(&keys)?));
     }
-    let environment = Arc::clone(desk.environment);
+    let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
         put_in_force(batch, &environment, &keys, OldShares::KeepAWayBack)?;
-        let ended = Arc::clone(&environment);
+        let (ended, registry, threshold) =
+            (Arc::clone(&environment), Arc::clone(&registry), keys.new.threshold());
         batch.after(Box::new(move || {
+            registry.shares_changed(&ended, threshold);
             if let Some(made) = ended.ceremonies.rekey().as_mut().and_then(|rekey| rekey.made.as_mut()) {
                 made.is_in_force = true;
             }
@@ -197,15 +199,19 @@ pub(super) fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault>
     }
     let (keys, is_in_force) = (Arc::clone(&made.keys), made.is_in_force);
     drop(ceremony);
-    let environment = Arc::clone(desk.environment);
+    let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
         if is_in_force {
             settle(batch, &keys)?;
         } else {
             put_in_force(batch, &environment, &keys, OldShares::End)?;
         }
-        let ended = Arc::clone(&environment);
-        batch.after(Box::new(move || *ended.ceremonies.rekey() = None));
+        let (ended, registry, threshold) =
+            (Arc::clone(&environment), Arc::clone(&registry), keys.new.threshold());
+        batch.after(Box::new(move || {
+            registry.shares_changed(&ended, threshold);
+            *ended.ceremonies.rekey() = None;
+        }));
         let answer = Object::new().string("nonce", &nonce).boolean("complete", true);
         Ok(Answer::system(answer).commit("nonce", nonce.as_bytes()))
     })))
