@@ -9,6 +9,7 @@ use keystore_format::{
     seal_record::{ShamirParameters, Unverified, unwrap_root},
     share::Share,
     tables::Slot,
+    tpm_wrap::{TpmBlob, TpmParameters},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -23,6 +24,12 @@ proptest! {
         let _ = Unverified::decode(&bytes).and_then(|unverified| unverified.verify(&ROOT_KEY).map(drop));
         let _ = unwrap_root(&KEK, &CTX, WRAP, &[0; 32], &bytes);
         let _ = ShamirParameters::decode(&bytes);
+        if let Ok(parameters) = TpmParameters::decode(&bytes) {
+            prop_assert_eq!(&parameters.encode().unwrap(), &bytes);
+        }
+        if let Ok(blob) = TpmBlob::decode(&bytes) {
+            prop_assert_eq!(&blob.encode().unwrap(), &bytes);
+        }
         let _ = Share::from_payload(&bytes);
         let _ = SealedPath::from_bytes(&bytes);
         let _ = StoreKey::parse(&bytes);

@@ -13,6 +13,7 @@ mod record;
 mod seal_record;
 mod share;
 mod tokens;
+mod tpm_wrap;
 
 use keystore_format::{
     error::FormatError,
@@ -25,7 +26,7 @@ use std::{fs, path::PathBuf};
 type Make = fn() -> Vec<Value>;
 
 /// A file's stem and what makes its vectors.
-const FILES: [(&str, Make); 9] = [
+const FILES: [(&str, Make); 10] = [
     ("kdf", kdf::vectors),
     ("name", name::vectors),
     ("record", record::vectors),
@@ -35,6 +36,7 @@ const FILES: [(&str, Make); 9] = [
     ("bech32m", bech32m::vectors),
     ("head", head::vectors),
     ("tokens", tokens::vectors),
+    ("tpm_wrap", tpm_wrap::vectors),
 ];
 
 #[test]
