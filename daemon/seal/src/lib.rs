@@ -2,9 +2,10 @@
 //!
 //! A pure brain: it splits and joins keys ([`shamir`]), makes the seal of a new environment ([`Initialised`],
 //! [`Inherited`]) and brings the holders of shares together ([`UnsealProgress`]). It reads no store and writes none:
-//! the barrier does, so that seal record, keyring and head change in one commit.
+//! the barrier does, so that seal record, keyring and head change in one commit. Hands are its devices only ([`device`]),
+//! which are asked on threads of their own: a TPM ([`tpm`]).
 //!
-//! Deliberately missing: seals by HSM, TPM and transit key, and rekeying; the seal record has room for them.
+//! Deliberately missing: seals by HSM and transit key, and rekeying; the seal record has room for them.
 #![forbid(unsafe_code)]
 
 mod ceremony;
@@ -13,6 +14,7 @@ mod error;
 mod init;
 mod seal;
 pub mod shamir;
+pub mod tpm;
 
 pub use ceremony::{Offered, UnsealProgress};
 pub use error::{SealError, ShareError, ThresholdError};
