@@ -40,4 +40,5 @@ pub mod tail;
 mod text;
 pub mod tile;
 pub mod token;
+pub mod tpm_wrap;
 pub mod xaes;

@@ -4,11 +4,11 @@
 //! [`Inherited`]), replaces it ([`rekey`]) and brings the holders of shares together ([`UnsealProgress`]). It reads no
 //! store and writes none: the barrier does, so that seal record, keyring and head change in one commit.
 //!
-//! What wraps root keys outside the daemon is a [`device::Device`]: a key of an HSM ([`pkcs11`]) or a file
-//! ([`file`]). Devices alone have hands here.
+//! What wraps root keys outside the daemon is a [`device::Device`]: a key of an HSM ([`pkcs11`]), a TPM
+//! ([`tpm`]) or a file ([`file`]). Devices alone have hands here, and are asked on threads of their own.
 //!
-//! Deliberately missing: seals by TPM and transit key, for which the seal record has room; and the configuration that
-//! gives a daemon its devices.
+//! Deliberately missing: seals by transit key, for which the seal record has room; and the configuration that gives a
+//! daemon its devices.
 #![forbid(unsafe_code)]
 
 mod ceremony;
@@ -21,6 +21,7 @@ mod private_file;
 pub mod rekey;
 mod seal;
 pub mod shamir;
+pub mod tpm;
 
 pub use ceremony::{Joined, Offered, UnsealProgress};
 pub use error::{SealError, ShareError, ThresholdError};

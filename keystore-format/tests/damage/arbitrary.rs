@@ -10,6 +10,7 @@ use keystore_format::{
     seal_record::{ShamirParameters, Unverified, unwrap_root},
     share::Share,
     tables::Slot,
+    tpm_wrap::{TpmBlob, TpmParameters},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -31,6 +32,12 @@ proptest! {
             if let Ok(blob) = Pkcs11Blob::decode(mechanism, &bytes) {
                 prop_assert_eq!(&blob.encode(mechanism).unwrap(), &bytes);
             }
+        }
+        if let Ok(parameters) = TpmParameters::decode(&bytes) {
+            prop_assert_eq!(&parameters.encode().unwrap(), &bytes);
+        }
+        if let Ok(blob) = TpmBlob::decode(&bytes) {
+            prop_assert_eq!(&blob.encode().unwrap(), &bytes);
         }
         let _ = Share::from_payload(&bytes);
         let _ = SealedPath::from_bytes(&bytes);

@@ -14,6 +14,7 @@ mod record;
 mod seal_record;
 mod share;
 mod tokens;
+mod tpm_wrap;
 
 use keystore_format::{
     error::FormatError,
@@ -37,6 +38,7 @@ const FILES: [(&str, Make); 10] = [
     ("bech32m", bech32m::vectors),
     ("head", head::vectors),
     ("tokens", tokens::vectors),
+    ("tpm_wrap", tpm_wrap::vectors),
 ];
 
 #[test]

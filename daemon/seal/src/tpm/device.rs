@@ -1,0 +1,315 @@
+//! The device: what the daemon asks of a TPM, one operation at a time.
+use super::{
+    approval::{self, Approval},
+    capability,
+    command::Tpm,
+    counter::Counter,
+    error::{Name, PolicyFault, Result, TpmError},
+    object, policy,
+    session::{Kind, Session},
+    srk::Srk,
+    transport::{Address, Channel, Wire},
+};
+use crate::device::{Binding, Device, DeviceError, DeviceTrouble, Wrapped};
+use coffer_secmem::Key32;
+use coffer_types::Entropy;
+use keystore_format::{
+    seal_record::{Wrap, WrapType},
+    tpm_wrap::{PcrSelection, TpmBlob, TpmParameters},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use zeroize::Zeroizing;
+
+/// Where a PIN comes from, asked once for each operation that needs it.
+pub type PinSource = Box<dyn FnMut() -> std::result::Result<Zeroizing<Vec<u8>>, DeviceError> + Send>;
+/// The password of the TPM's owner, empty where it has none.
+pub type OwnerPassword = Zeroizing<Vec<u8>>;
+
+/// How a TPM is used.
+pub struct TpmConfig {
+    /// Where it is.
+    pub address: Address,
+    /// The registers that new wraps look at.
+    pub pcrs: Option<PcrSelection>,
+    /// The PIN; new wraps need it where there is a source.
+    pub pin: Option<PinSource>,
+    /// The NV index that holds the approved policy: see [`super::APPROVAL_INDEX`].
+    pub approval_index: u32,
+    /// The only storage root key that will do. Without it, a wrap's own record says which it was, and whoever can change
+    /// both the record and the bus could listen in.
+    pub srk_name: Option<Name>,
+    /// How long an operation may take.
+    pub deadline: Duration,
+}
+
+pub(super) type Connect = Box<dyn Fn(&Address, Instant) -> Result<Box<dyn Channel>> + Send>;
+
+/// A TPM 2.0.
+pub struct TpmDevice {
+    config: TpmConfig,
+    entropy: Arc<dyn Entropy>,
+    connect: Connect,
+}
+
+impl TpmDevice {
+    /// Nothing is asked of the TPM yet.
+    #[must_use]
+    pub fn new(config: TpmConfig, entropy: Arc<dyn Entropy>) -> Self {
+        Self::over(
+            config,
+            entropy,
+            Box::new(|address, deadline| Ok(Box::new(Wire::open(address, deadline)?))),
+        )
+    }
+
+    /// As [`TpmDevice::new`], over another way to the TPM.
+    pub(super) fn over(config: TpmConfig, entropy: Arc<dyn Entropy>, connect: Connect) -> Self {
+        Self { config, entropy, connect }
+    }
+
+    /// The name of its storage root key, to be pinned.
+    ///
+    /// # Errors
+    /// Why the TPM could not.
+    pub fn srk_name(&mut self) -> std::result::Result<Name, DeviceError> {
+        let pinned = self.config.srk_name;
+        self.operate(|tpm| Ok(Srk::find(tpm, pinned.as_ref())?.name))
+    }
+
+    /// Approves what was started: the registers as they are now, and the PIN where one is configured. With an owner password
+    /// it makes the storage root key persistent, so that unsealing needs none.
+    ///
+    /// # Errors
+    /// [`DeviceTrouble::Configuration`] where there are registers and the owner password is empty; why the TPM could not.
+    pub fn approve(&mut self, owner: &OwnerPassword) -> std::result::Result<(), DeviceError> {
+        let (pcrs, has_pin) = self.conditions()?;
+        if pcrs.is_some() && owner.is_empty() {
+            return Err(DeviceError::new(
+                DeviceTrouble::Configuration,
+                "the TPM's owner password must not be empty where registers are looked at: whoever starts the machine could \
+                 approve what they started; set one with tpm2_changeauth -c owner",
+            ));
+        }
+        self.write_approval(owner, move |tpm, session| {
+            let measured = pcrs
+                .map(|pcrs| Ok::<_, TpmError>((pcrs, policy::read_pcrs(tpm, session, pcrs)?)))
+                .transpose()?;
+            Ok(Some(policy::digest(measured, has_pin)))
+        })
+    }
+
+    /// Approves registers that are not there yet, by their hash, lowest first: those of an update, before the restart.
+    ///
+    /// # Errors
+    /// As [`TpmDevice::approve`].
+    pub fn approve_expected(
+        &mut self,
+        owner: &OwnerPassword,
+        pcr_digest: [u8; 32],
+    ) -> std::result::Result<(), DeviceError> {
+        let (pcrs, has_pin) = self.conditions()?;
+        let Some(pcrs) = pcrs.filter(|_| !owner.is_empty()) else {
+            return Err(DeviceError::new(
+                DeviceTrouble::Configuration,
+                "registers can be approved only where they are configured, and with an owner password that is not empty",
+            ));
+        };
+        self.write_approval(owner, move |_, _| Ok(Some(policy::digest(Some((pcrs, pcr_digest)), has_pin))))
+    }
+
+    /// Takes the approval back: nothing opens until there is another.
+    ///
+    /// # Errors
+    /// [`DeviceTrouble::Policy`] where there is none; why the TPM could not.
+    pub fn withdraw(&mut self, owner: &OwnerPassword) -> std::result::Result<(), DeviceError> {
+        self.write_approval(owner, |_, _| Ok(None))
+    }
+
+    /// What the TPM says is approved. A man on the bus can change this answer, though not what it means for unsealing.
+    ///
+    /// # Errors
+    /// Why the TPM could not.
+    pub fn approval(&mut self) -> std::result::Result<Approval, DeviceError> {
+        let index = self.config.approval_index;
+        self.operate(|tpm| approval::read(tpm, index))
+    }
+
+    /// Defines a counter for rollback protection at this NV index, by the owner, and gives its first value.
+    ///
+    /// # Errors
+    /// [`DeviceTrouble::NotAuthentic`] where something is there already; why the TPM could not.
+    pub fn define_counter(
+        &mut self,
+        index: u32,
+        owner: &OwnerPassword,
+        auth: &Key32,
+    ) -> std::result::Result<u64, DeviceError> {
+        let pinned = self.config.srk_name;
+        self.operate(|tpm| {
+            let srk = Srk::provide(tpm, pinned.as_ref(), owner)?;
+            Counter(index).define(tpm, &srk, owner, auth.expose())
+        })
+    }
+
+    /// The value of a counter. `srk` is the key that it was defined beside, as [`TpmDevice::srk_name`] gave it.
+    ///
+    /// # Errors
+    /// [`DeviceTrouble::NotAuthentic`] where it is not the one that was defined; why the TPM could not.
+    pub fn read_counter(
+        &mut self,
+        index: u32,
+        srk: &Name,
+        auth: &Key32,
+    ) -> std::result::Result<u64, DeviceError> {
+        self.operate(|tpm| {
+            let srk = Srk::find(tpm, Some(srk))?;
+            Counter(index).read(tpm, &srk, auth.expose())
+        })
+    }
+
+    /// Raises a counter by one and gives its new value. After a lost connection it may have been raised by two.
+    ///
+    /// # Errors
+    /// As [`TpmDevice::read_counter`].
+    pub fn increment_counter(
+        &mut self,
+        index: u32,
+        srk: &Name,
+        auth: &Key32,
+    ) -> std::result::Result<u64, DeviceError> {
+        self.operate(|tpm| {
+            let srk = Srk::find(tpm, Some(srk))?;
+            Counter(index).increment(tpm, &srk, auth.expose())
+        })
+    }
+
+    /// Registers and whether there is a PIN, for new wraps and approvals.
+    fn conditions(&self) -> std::result::Result<(Option<PcrSelection>, bool), DeviceError> {
+        match (self.config.pcrs, self.config.pin.is_some()) {
+            (None, false) => Err(DeviceError::new(
+                DeviceTrouble::Configuration,
+                "a seal by TPM needs registers, a PIN or both: else whoever has the machine has the key",
+            )),
+            conditions => Ok(conditions),
+        }
+    }
+
+    /// The authorisation value for the PIN; empty without one. Asked before the TPM is, since people take their time.
+    fn auth(&mut self, is_needed: bool) -> std::result::Result<Zeroizing<Vec<u8>>, DeviceError> {
+        let wanted = |sentence| Err(DeviceError::new(DeviceTrouble::Configuration, sentence));
+        match (is_needed, &mut self.config.pin) {
+            (false, _) => Ok(Zeroizing::new(Vec::new())),
+            (true, None) => wanted("this seal needs a PIN, and none is configured"),
+            (true, Some(source)) => match object::auth_value(&source()?) {
+                auth if auth.iter().all(|byte| *byte == 0) => wanted("the PIN is empty"),
+                auth => Ok(auth),
+            },
+        }
+    }
+
+    fn write_approval(
+        &mut self,
+        owner: &OwnerPassword,
+        policy: impl Fn(&mut Tpm, &mut Session) -> Result<Option<[u8; 32]>>,
+    ) -> std::result::Result<(), DeviceError> {
+        let (pinned, index) = (self.config.srk_name, self.config.approval_index);
+        self.operate(|tpm| {
+            let srk = Srk::provide(tpm, pinned.as_ref(), owner)?;
+            let mut session = Session::start(tpm, &srk, Kind::Hmac)?;
+            let policy = policy(tpm, &mut session)?;
+            approval::write(tpm, &mut session, index, owner, policy)
+        })
+    }
+
+    /// Connects, does it and leaves nothing behind. A connection that ends in between, as by a restart of the TPM, is made
+    /// once more, unless a PIN was shown.
+    fn operate<T>(
+        &mut self,
+        operation: impl Fn(&mut Tpm) -> Result<T>,
+    ) -> std::result::Result<T, DeviceError> {
+        let deadline = Instant::now() + self.config.deadline;
+        let mut once_more = true;
+        loop {
+            let done = (self.connect)(&self.config.address, deadline).and_then(|channel| {
+                let mut tpm = Tpm::new(channel, self.entropy.clone(), deadline);
+                let done = operation(&mut tpm).map_err(|error| explained(error, &mut tpm));
+                tpm.finish();
+                once_more &= !tpm.has_shown_pin;
+                done
+            });
+            match done {
+                Err(TpmError::Lost) if once_more => once_more = false,
+                done => {
+                    return done.map_err(|error| error.into_device_error(&self.config.address.to_string()));
+                }
+            }
+        }
+    }
+}
+
+impl Device for TpmDevice {
+    fn wrap_type(&self) -> WrapType {
+        WrapType::Tpm2
+    }
+
+    /// Binds to nothing: a TPM takes no associated data, and the root id proves the key.
+    fn wrap(&mut self, root_key: &Key32, _binding: &Binding) -> std::result::Result<Wrapped, DeviceError> {
+        let (pcrs, pin) = self.conditions()?;
+        let auth = self.auth(pin)?;
+        let (pinned, approval_index) = (self.config.srk_name, self.config.approval_index);
+        self.operate(|tpm| {
+            let srk = Srk::find(tpm, pinned.as_ref())?;
+            let session = Session::start(tpm, &srk, Kind::Hmac)?;
+            let policy = approval::object_policy(approval_index);
+            let blob = object::create(tpm, &srk, session, root_key, &auth, &policy)?;
+            let parameters = TpmParameters { srk_name: srk.name, pin, pcrs, approval_index };
+            Ok(Wrapped { parameters: parameters.encode()?, blob: blob.encode()? })
+        })
+    }
+
+    fn unwrap(&mut self, wrap: &Wrap, _binding: &Binding) -> std::result::Result<Key32, DeviceError> {
+        let read =
+            TpmParameters::decode(&wrap.parameters).and_then(|it| Ok((it, TpmBlob::decode(&wrap.blob)?)));
+        let (parameters, blob) = read.map_err(|error| {
+            DeviceError::new(DeviceTrouble::NotAuthentic, format!("the wrap by TPM was altered: its {error}"))
+        })?;
+        let pinned = self.config.srk_name.unwrap_or(parameters.srk_name);
+        let TpmParameters { pin, pcrs, approval_index, .. } = parameters;
+        let auth = self.auth(pin)?;
+        self.operate(|tpm| {
+            let srk = Srk::find(tpm, Some(&pinned))?;
+            let object = object::load(tpm, &srk, &blob, &approval::object_policy(approval_index), pin)?;
+            let session = Session::start(tpm, &srk, Kind::Policy)?;
+            policy::satisfy(tpm, session.handle, pcrs, pin)?;
+            approval::authorize(tpm, session.handle, approval_index)?;
+            object::unseal(tpm, object, session, &auth)
+        })
+    }
+
+    fn health(&mut self) -> std::result::Result<(), DeviceError> {
+        let has_pin = self.config.pin.is_some();
+        self.operate(|tpm| match capability::is_locked(tpm)? {
+            true if has_pin => Err(TpmError::Locked(capability::tries(tpm).ok())),
+            _ => Ok(()),
+        })
+    }
+}
+
+/// `TPM_RC_LOCKOUT`.
+const LOCKOUT: u32 = 0x921;
+/// `TPM_RC_AUTH_FAIL` and `TPM_RC_POLICY_FAIL`.
+const AUTH_FAIL: u32 = 0x08e;
+const POLICY_FAIL: u32 = 0x09d;
+
+/// Codes that mean the same whatever was asked, with what the TPM says about them.
+fn explained(error: TpmError, tpm: &mut Tpm) -> TpmError {
+    match error.code() {
+        Some(LOCKOUT) => TpmError::Locked(capability::tries(tpm).ok()),
+        Some(AUTH_FAIL) if tpm.has_shown_pin => TpmError::WrongPin(capability::tries(tpm).ok()),
+        Some(POLICY_FAIL) => TpmError::Policy(PolicyFault::OtherState),
+        _ => error,
+    }
+}
