@@ -3,7 +3,7 @@
 tools_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$tools_root/target/tools
 missing=()
-for pair in jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc c++:g++ python3:python3; do
+for pair in age:age jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc c++:g++ python3:python3; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || missing+=(libfaketime)

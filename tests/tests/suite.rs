@@ -31,6 +31,7 @@ mod commands;
 mod dev;
 mod environments;
 mod faults;
+mod holders;
 mod hvac;
 mod passwords;
 mod readme;
