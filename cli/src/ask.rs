@@ -101,6 +101,14 @@ fn line() -> std::io::Result<Option<Zeroizing<String>>> {
     Ok((length > 0).then_some(text))
 }
 
+/// Lets a person say yes to what was just listed, unless `--yes` was given.
+pub(crate) fn agree(what: &str, is_confirmed: bool) -> Result<(), Failure> {
+    match confirm(what, "yes", is_confirmed) {
+        Err(Failure::NotConfirmed) => Err(Failure::NotAgreed),
+        done => done,
+    }
+}
+
 /// Lets a person type the name of what is lost for good, unless `--yes` was given.
 pub(crate) fn confirm(what: &str, name: &str, is_confirmed: bool) -> Result<(), Failure> {
     if is_confirmed {

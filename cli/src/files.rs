@@ -1,7 +1,9 @@
 //! Files that are read and written: new ones appear whole or not at all, and only their owner can read them.
 use crate::words::Failure;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -30,6 +32,7 @@ pub(crate) fn text(path: &Path) -> Result<Zeroizing<String>, Failure> {
 pub(crate) struct Draft {
     target: PathBuf,
     path: PathBuf,
+    overwrites: bool,
     is_kept: bool,
 }
 
@@ -46,7 +49,7 @@ impl Draft {
         let path = target.with_file_name(draft);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|error| Failure::file(target, error))?;
-        Ok((Self { target: target.to_owned(), path, is_kept: false }, file))
+        Ok((Self { target: target.to_owned(), path, overwrites, is_kept: false }, file))
     }
 
     /// Where it lies until it is kept.
@@ -54,18 +57,37 @@ impl Draft {
         &self.path
     }
 
-    /// Puts the file in its place, on disk before this returns.
+    /// Where it is to stand.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Puts the file in its place, on disk before this returns. What came there meanwhile is not written over unasked.
     pub(crate) fn keep(mut self, file: &File) -> Result<(), Failure> {
         let folder = match self.target.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        let kept = file
-            .sync_all()
-            .and_then(|()| fs::rename(&self.path, &self.target))
-            .and_then(|()| File::open(folder)?.sync_all());
+        let kept = file.sync_all().and_then(|()| self.put()).and_then(|()| File::open(folder)?.sync_all());
         self.is_kept = kept.is_ok();
-        kept.map_err(|error| Failure::file(&self.target, error))
+        kept.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Failure::FileExists(self.target.clone()),
+            _ => Failure::file(&self.target, error),
+        })
+    }
+
+    fn put(&self) -> io::Result<()> {
+        if self.overwrites {
+            return fs::rename(&self.path, &self.target);
+        }
+        match renameat_with(CWD, &self.path, CWD, &self.target, RenameFlags::NOREPLACE) {
+            // Not every file system knows that; a link is as careful.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                fs::hard_link(&self.path, &self.target)?;
+                fs::remove_file(&self.path)
+            }
+            renamed => Ok(renamed?),
+        }
     }
 }
 
@@ -109,6 +131,17 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"old");
         write(&path, b"new", true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_came_there_meanwhile_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("share");
+        let (draft, file) = Draft::begin(&path, false).unwrap();
+        fs::write(&path, b"another's").unwrap();
+        assert!(matches!(draft.keep(&file), Err(Failure::FileExists(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"another's");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod page;
 mod pairs;
 mod policy;
 mod shapes;
+mod shares;
 mod token;
 mod transit;
 mod usage;

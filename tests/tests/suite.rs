@@ -32,6 +32,7 @@ mod commands;
 mod dev;
 mod environments;
 mod faults;
+mod holders;
 mod hvac;
 mod passwords;
 mod readme;

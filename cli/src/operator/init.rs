@@ -1,39 +1,89 @@
-//! `operator init`: what is shown once and never again.
+//! `operator init`: what is shown once and never again, or goes to its holders' files without being shown.
+use super::holders::{self, Delivered, Handing, Reserved};
 use crate::connect::{Connection, PATIENT};
 use crate::page::Page;
-use crate::words::Failure;
+use crate::shares::Recipient;
+use crate::words::{Exit, Failure};
 use clap::Args;
 use coffer_sdk::Secret;
 use serde_json::json;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// A root token and a newline are shorter.
+const TOKEN_TRIAL: [u8; 128] = [b' '; 128];
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// How many shares to make, each for another person
-    #[arg(long, alias = "key-shares", default_value_t = 5)]
-    shares: u64,
+    /// How many shares to make, each for another person [default: 5, or one for each recipient]
+    #[arg(long, alias = "key-shares")]
+    shares: Option<u64>,
     /// How many of them open the daemon
     #[arg(long, alias = "key-threshold", default_value_t = 3)]
     threshold: u64,
+    /// A holder's name and X25519 public key of age; once for each holder: no share is shown then
+    #[arg(long = "recipient", value_name = "NAME=age1…", requires = "out")]
+    recipients: Vec<Recipient>,
+    /// Where each holder's share is written, encrypted, as NAME.age
+    #[arg(long, value_name = "DIR", requires = "recipients")]
+    out: Option<PathBuf>,
+    /// Write the root token to a file that only you can read, and do not show it
+    #[arg(long, value_name = "FILE")]
+    root_token_out: Option<PathBuf>,
+    /// Do not ask whether these are the right holders
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Result<Page, Failure> {
     let api = connection.node_within(PATIENT)?;
-    let made = api
-        .client
-        .sys()
-        .init(arguments.shares, arguments.threshold)
-        .await
-        .map_err(|error| Failure::at("sys/init", error))?;
+    let (recipients, threshold) = (&arguments.recipients, arguments.threshold);
+    let shares = match (arguments.shares, recipients.len()) {
+        (shares, 0) => shares.unwrap_or(5),
+        (Some(shares), count) if shares != count as u64 => {
+            return Err(Failure::ShareCount { shares, recipients: count });
+        }
+        (_, count) => count as u64,
+    };
+    let handing = match &arguments.out {
+        Some(folder) if !recipients.is_empty() => {
+            holders::check(recipients, threshold)?;
+            holders::agree(recipients, threshold, arguments.yes)?;
+            Some(Handing::prepare(recipients, folder)?)
+        }
+        _ => None,
+    };
+    let token_file = match arguments.root_token_out.as_deref() {
+        Some(path) => Some((path, Reserved::at(path, &TOKEN_TRIAL)?)),
+        None => None,
+    };
+    let made = api.client.sys().init(shares, threshold).await;
+    let made = made.map_err(|error| Failure::at("sys/init", error))?;
     let exposed =
         |texts: &[Secret<String>]| texts.iter().map(|text| text.expose().clone()).collect::<Vec<_>>();
-    Ok(page(&Made {
-        // A daemon of another make gives no Bech32m.
-        shares: exposed(if made.shares.is_empty() { &made.shares_base64 } else { &made.shares }),
+    // A daemon of another make gives no Bech32m.
+    let shares = exposed(if made.shares.is_empty() { &made.shares_base64 } else { &made.shares });
+    // From here on nothing may be lost: what can't be written is shown.
+    let texts: Vec<_> = shares.iter().map(|share| Zeroizing::new(share.clone())).collect();
+    let delivered = handing.map(|handing| handing.deliver(&texts));
+    let token = token_file.map(|(path, reserved)| {
+        let line = Zeroizing::new(format!("{}\n", made.root_token.expose()));
+        reserved.keep(line.as_bytes()).map(|()| path.display().to_string()).map_err(|failure| failure.what())
+    });
+    let made = Made {
+        shares,
         hex: exposed(&made.shares_hex),
         base64: exposed(&made.shares_base64),
         root_token: made.root_token.expose().clone(),
-        threshold: arguments.threshold,
-    }))
+        threshold,
+    };
+    Ok(match &delivered {
+        Some(Some(delivered)) => handed(delivered, &made, token),
+        Some(None) => page(&made, token)
+            .bad("The shares could not be encrypted, so they stand above as they are.")
+            .exit(Exit::Failed),
+        None => page(&made, token),
+    })
 }
 
 struct Made {
@@ -44,24 +94,69 @@ struct Made {
     threshold: u64,
 }
 
-fn page(made: &Made) -> Page {
+/// What became of the file for the root token, where one was asked for.
+type Token = Option<Result<String, String>>;
+
+fn page(made: &Made, token: Token) -> Page {
     let (count, threshold) = (made.shares.len(), made.threshold);
-    let json = json!({
-        "shares": made.shares, "keys": made.hex, "keys_base64": made.base64,
-        "root_token": made.root_token, "threshold": threshold,
+    let mut json = json!({
+        "shares": made.shares, "keys": made.hex, "keys_base64": made.base64, "threshold": threshold,
     });
     let shares =
         made.shares.iter().enumerate().map(|(at, share)| (format!("Share {}", at + 1), share.clone()));
-    Page::new(json)
+    let fields = shares.chain([root_token(made, &token, &mut json)]);
+    let page = Page::new(json)
         .good("Initialised. What follows is shown once and never again.")
         .line("")
-        .fields(shares.chain([("Root token".to_owned(), made.root_token.clone())]))
+        .fields(fields)
         .line("")
         .line(format!("1. Give each share to another person, to be kept offline. Any {threshold} of the {count} open the daemon; without {threshold}, nobody can ever."))
-        .line(format!("2. `coffer operator unseal` asks for {threshold} of the shares, one at a time."))
+        .line(format!("2. `coffer operator unseal` asks for {threshold} of the shares, one at a time."));
+    ended(page, &token, true)
+}
+
+/// The page of shares that went to their holders' files.
+fn handed(delivered: &Delivered, made: &Made, token: Token) -> Page {
+    let (count, threshold) = (made.shares.len(), made.threshold);
+    let (files, shown) = delivered.json();
+    let mut json = json!({ "files": files, "encrypted": shown, "threshold": threshold });
+    let root_token = root_token(made, &token, &mut json);
+    let page = Page::new(json).good("Initialised. Each share is encrypted to its holder.").line("");
+    let page = delivered.show(page).line("").fields([root_token]).line("");
+    let page = page
+        .line(format!("1. Give each file to its holder. Any {threshold} of the {count} open the daemon; without {threshold}, nobody can ever."))
+        .line("2. Each holder: `coffer operator unseal --file NAME.age --identity FILE`.");
+    let page = ended(page, &token, false);
+    if delivered.shown.is_empty() { page } else { page.exit(Exit::Failed) }
+}
+
+/// The root token as it is shown: itself, or the file that it lies in.
+fn root_token(made: &Made, token: &Token, json: &mut serde_json::Value) -> (String, String) {
+    let (member, name, value) = match token {
+        Some(Ok(path)) => ("root_token_file", "Root token in", path),
+        _ => ("root_token", "Root token", &made.root_token),
+    };
+    if let Some(members) = json.as_object_mut() {
+        members.insert(member.to_owned(), value.clone().into());
+    }
+    (name.to_owned(), value.clone())
+}
+
+fn ended(page: Page, token: &Token, are_shares_shown: bool) -> Page {
+    let page = page
         .line("3. Put the root token where only you can read it, for COFFER_TOKEN_FILE; make policies and roles with it.")
-        .line("4. Then end it: `coffer token revoke --self`.")
-        .line("5. Clear this screen, and what the terminal keeps of it.")
+        .line("4. Then end it: `coffer token revoke --self`.");
+    let is_shown = !matches!(token, Some(Ok(_)));
+    let page = match are_shares_shown || is_shown {
+        true => page.line("5. Clear this screen, and what the terminal keeps of it."),
+        false => page,
+    };
+    match token {
+        Some(Err(why)) => {
+            page.bad(format!("The root token has no file ({why}): it is shown instead.")).exit(Exit::Failed)
+        }
+        _ => page,
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +174,31 @@ mod tests {
             root_token: "s.root-token-of-the-example".into(),
             threshold: 3,
         };
-        crate::words::golden("init.txt", &page(&made).plain());
+        crate::words::golden("init.txt", &page(&made, None).plain());
+    }
+
+    #[test]
+    fn shares_that_went_to_files_are_not_shown() {
+        let made = Made {
+            shares: vec!["coffer1hunter2".into(), "coffer1hunter3".into()],
+            hex: vec!["hunter2".into()],
+            base64: vec![],
+            root_token: "s.root-token-of-the-example".into(),
+            threshold: 2,
+        };
+        let kept = vec![("ada".into(), "shares/ada.age".into()), ("ben".into(), "shares/ben.age".into())];
+        let mut delivered = Delivered { kept, shown: vec![] };
+        let whole = handed(&delivered, &made, Some(Ok("root-token".into())));
+        assert!(!whole.json().to_string().contains("hunter") && !whole.json().to_string().contains("s.root"));
+        assert_eq!(whole.exit_code(), Exit::Fine);
+        let (name, path) = delivered.kept.pop().unwrap();
+        let armor = "-----BEGIN AGE ENCRYPTED FILE-----\n…\n-----END AGE ENCRYPTED FILE-----\n";
+        delivered.shown.push((name, armor.into(), format!("{path}: the disk is full")));
+        let half = handed(&delivered, &made, Some(Err("root-token: the disk is full".into())));
+        assert_eq!(half.exit_code(), Exit::Failed);
+        assert_eq!(half.json()["encrypted"]["ben"], armor);
+        let both = [whole.plain(), half.plain()].join("\n");
+        assert!(!both.contains("hunter"));
+        crate::words::golden("init-recipients.txt", &both);
     }
 }

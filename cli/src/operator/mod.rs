@@ -1,4 +1,5 @@
 //! The ceremonies: initialise, unseal, seal, rotate, back up, restore.
+mod holders;
 mod init;
 mod snapshot;
 mod unseal;

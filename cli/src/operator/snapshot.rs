@@ -82,7 +82,7 @@ async fn restore(connection: &Connection, path: &Path) -> Result<Page, Failure> 
         time(header.created_ms),
         status.threshold
     ));
-    unseal::until_open(&api).await
+    unseal::until_open(&api, unseal::Source::Asked).await
 }
 
 fn inspect(path: &Path) -> Result<Page, Failure> {

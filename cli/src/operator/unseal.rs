@@ -3,16 +3,25 @@ use crate::api::Api;
 use crate::ask;
 use crate::connect::{Connection, PATIENT};
 use crate::page::{Page, one_line, say};
+use crate::shares;
 use crate::words::{Exit, Failure};
 use clap::Args;
 use coffer_sdk::{Error, SealStatus, Secret};
 use serde_json::json;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Forget the shares given so far, and begin again
     #[arg(long)]
     reset: bool,
+    /// Read a share from a file: text, an .age file (with --identity), or a picture of its QR code (PNG, JPEG)
+    #[arg(long = "file", value_name = "FILE", conflicts_with = "reset")]
+    files: Vec<PathBuf>,
+    /// The age identity that opens an .age file, as `age-keygen` writes it
+    #[arg(long = "identity", value_name = "FILE", requires = "files")]
+    identities: Vec<PathBuf>,
     /// Whoever types a share here is told why not.
     #[arg(hide = true, num_args = 0..)]
     shares: Vec<String>,
@@ -22,6 +31,7 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
     if !arguments.shares.is_empty() {
         return Err(Failure::ShareAsArgument);
     }
+    let source = Source::of(&arguments.files, &arguments.identities)?;
     let api = connection.node_within(PATIENT)?;
     if arguments.reset {
         let status = api.client.sys().unseal_reset().await.map_err(at)?;
@@ -30,11 +40,46 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
             .note("`coffer operator unseal` begins again.")
             .exit(if status.sealed { Exit::Sealed } else { Exit::Fine }));
     }
-    until_open(&api).await
+    until_open(&api, source).await
+}
+
+/// Where shares come from.
+pub(crate) enum Source {
+    /// A person, or standard input.
+    Asked,
+    /// Files, all of which were read and hold shares.
+    Files(std::vec::IntoIter<Zeroizing<String>>),
+}
+
+impl Source {
+    /// The files that are named, or else whoever is there.
+    pub(crate) fn of(files: &[PathBuf], identities: &[PathBuf]) -> Result<Self, Failure> {
+        if files.is_empty() {
+            return Ok(Self::Asked);
+        }
+        let read = |path: &PathBuf| shares::from_file(path, identities).map(|given| given.text);
+        Ok(Self::Files(files.iter().map(read).collect::<Result<Vec<_>, _>>()?.into_iter()))
+    }
+
+    /// Whether a person can be asked again.
+    pub(crate) fn is_person(&self) -> bool {
+        matches!(self, Self::Asked) && ask::is_terminal()
+    }
+
+    /// The next share; none where there are no more.
+    pub(crate) async fn next(&mut self, prompt: String) -> Result<Option<Zeroizing<String>>, Failure> {
+        match self {
+            Self::Files(shares) => Ok(shares.next()),
+            Self::Asked => {
+                let typed = ask::hidden(prompt).await?;
+                Ok(typed.map(|text| shares::tidy(&text)).filter(|share| !share.is_empty()))
+            }
+        }
+    }
 }
 
 /// Takes shares until it is open, or until nothing more is typed.
-pub(crate) async fn until_open(api: &Api) -> Result<Page, Failure> {
+pub(crate) async fn until_open(api: &Api, mut source: Source) -> Result<Page, Failure> {
     let sys = api.client.sys();
     let mut status = sys.seal_status().await.map_err(at)?;
     if !status.initialized {
@@ -43,7 +88,7 @@ pub(crate) async fn until_open(api: &Api) -> Result<Page, Failure> {
     if !status.sealed {
         return Ok(Page::new(json(&status)).good("Open already: there is nothing to unseal."));
     }
-    if ask::is_terminal() {
+    if source.is_person() {
         say(&format!(
             "Sealed. {} of {} shares are given. What you type is not shown; Enter alone stops.",
             status.progress, status.threshold
@@ -51,7 +96,7 @@ pub(crate) async fn until_open(api: &Api) -> Result<Page, Failure> {
     }
     while status.sealed {
         let prompt = format!("Share {} of {}: ", status.progress + 1, status.threshold);
-        let Some(share) = ask::hidden(prompt).await?.filter(|share| !share.is_empty()) else {
+        let Some(share) = source.next(prompt).await? else {
             return Ok(stopped(&status));
         };
         match sys.unseal(&Secret::from(share)).await {
@@ -68,7 +113,7 @@ pub(crate) async fn until_open(api: &Api) -> Result<Page, Failure> {
                 }
             }
             // A typo, or a share of another set: the others still count, so the person may try again.
-            Err(Error::Refused(refusal)) if refusal.status == 400 && ask::is_terminal() => {
+            Err(Error::Refused(refusal)) if refusal.status == 400 && source.is_person() => {
                 status = sys.seal_status().await.map_err(at)?;
                 let counts = format!("{} of {} still count.", status.progress, status.threshold);
                 say(&one_line(&refusal.sentences.join("; "), &counts));

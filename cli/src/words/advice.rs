@@ -58,6 +58,10 @@ pub(super) fn next(failure: &Failure) -> String {
         }
         Failure::NothingToChange => "Give one of the options that `--help` lists.",
         Failure::Snapshot { .. } => "Try another backup; nothing was sent.",
+        Failure::Share { fault, .. } => fault.next(),
+        Failure::SameHolder(_) => "Give each share to another person, under a name and a key of their own.",
+        Failure::ShareCount { .. } => "Leave --shares out: there is one share for each recipient.",
+        Failure::TooFewHolders { .. } => "Give more recipients, or a smaller --threshold.",
         Failure::NoAuditLog(_) => {
             "Give the folder that holds `journal`: `audit` below the daemon's data_dir, or a copy of it."
         }

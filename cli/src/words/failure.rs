@@ -1,5 +1,5 @@
 //! Everything that ends a command without its page: what happened, what to do next, and the exit code.
-use super::{Exit, advice, server};
+use super::{Exit, ShareFault, advice, server};
 use coffer_sdk::Error;
 use keystore_format::error::FormatError;
 use std::io;
@@ -84,6 +84,21 @@ pub(crate) enum Failure {
     Snapshot {
         path: PathBuf,
         error: FormatError,
+    },
+    /// A file that should hold a share.
+    Share {
+        path: PathBuf,
+        fault: ShareFault,
+    },
+    NotAgreed,
+    SameHolder(String),
+    ShareCount {
+        shares: u64,
+        recipients: usize,
+    },
+    TooFewHolders {
+        threshold: u64,
+        recipients: usize,
     },
     NoAuditLog(PathBuf),
     NoSuchLog(String),
@@ -203,6 +218,15 @@ impl Failure {
             Self::NothingToChange => "it is not said what is to be changed".into(),
             Self::Snapshot { path, error } => {
                 format!("{} is no snapshot of Coffer, or is damaged: {error}", path.display())
+            }
+            Self::Share { path, fault } => format!("{} {}", named(path), fault.what()),
+            Self::NotAgreed => "not confirmed: nothing was changed".into(),
+            Self::SameHolder(name) => format!("two recipients are the same holder: {name}"),
+            Self::ShareCount { shares, recipients } => {
+                format!("{shares} shares are asked for, and {recipients} recipients are given")
+            }
+            Self::TooFewHolders { threshold, recipients } => {
+                format!("{threshold} shares are to open the daemon, and {recipients} recipients are given")
             }
             Self::NoAuditLog(path) => format!("there is no audit log in {}", path.display()),
             Self::NoSuchLog(prefix) => {

@@ -3,9 +3,11 @@ mod advice;
 mod failure;
 mod finding;
 mod server;
+mod share;
 
 pub(crate) use failure::Failure;
 pub(crate) use finding::{meaning, place};
+pub(crate) use share::ShareFault;
 
 /// How a command ends, as `coffer --help` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -141,7 +141,7 @@ fn refuses_us(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Failure, golden};
+    use super::super::{Failure, ShareFault, golden};
     use super::*;
     use crate::page::one_line;
     use std::io;
@@ -211,10 +211,16 @@ mod tests {
             Failure::FileExists("backup.snap".into()),
             Failure::file(std::path::Path::new("backup.snap"), io::ErrorKind::NotFound.into()),
             Failure::NoAuditLog("/var/lib".into()),
+            Failure::NotAgreed,
+            Failure::SameHolder("ada".into()),
+            Failure::ShareCount { shares: 5, recipients: 3 },
+            Failure::TooFewHolders { threshold: 3, recipients: 2 },
         ];
-        let lines = all.map(|failure| {
+        let shares = ShareFault::ALL.map(|fault| Failure::Share { path: "ada.age".into(), fault });
+        let lines = all.into_iter().chain(shares).map(|failure| {
             format!("[{}] {}\n", failure.exit() as u8, one_line(&failure.what(), &failure.next()))
         });
+        let lines: Vec<_> = lines.collect();
         assert!(lines.iter().all(|line| line.matches('\n').count() == 1));
         golden("errors.txt", &lines.concat());
     }

@@ -27,7 +27,7 @@ use std::{fs, path::PathBuf};
 type Make = fn() -> Vec<Value>;
 
 /// A file's stem and what makes its vectors.
-const FILES: [(&str, Make); 10] = [
+const FILES: [(&str, Make); 11] = [
     ("kdf", kdf::vectors),
     ("name", name::vectors),
     ("record", record::vectors),

@@ -1,0 +1,204 @@
+//! Shares to their holders, encrypted: what could go wrong is tried before the shares are made, since they are made once.
+//!
+//! Each file is there from the beginning under a hidden name, in its full length and on disk; when the shares have come,
+//! its content is put in and it gets its name. A share whose file fails even so is shown, encrypted as it is.
+use crate::ask;
+use crate::files::Draft;
+use crate::page::{Page, say};
+use crate::shares::{Recipient, armored};
+use crate::words::Failure;
+use serde_json::{Map, Value, json};
+use std::fs::{DirBuilder, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// As long as a share.
+const TRIAL: [u8; 83] = [b' '; 83];
+
+/// Refuses holders that are not different people.
+pub(crate) fn check(recipients: &[Recipient], threshold: u64) -> Result<(), Failure> {
+    for (at, one) in recipients.iter().enumerate() {
+        let same =
+            |other: &&Recipient| other.name.eq_ignore_ascii_case(&one.name) || other.key() == one.key();
+        if let Some(other) = recipients.iter().skip(at + 1).find(same) {
+            return Err(Failure::SameHolder(other.name.clone()));
+        }
+    }
+    if threshold > recipients.len() as u64 {
+        return Err(Failure::TooFewHolders { threshold, recipients: recipients.len() });
+    }
+    Ok(())
+}
+
+/// Shows who gets a share, and asks.
+pub(crate) fn agree(recipients: &[Recipient], threshold: u64, is_confirmed: bool) -> Result<(), Failure> {
+    let width = recipients.iter().map(|one| one.name.len()).max().unwrap_or_default();
+    for (at, one) in recipients.iter().enumerate() {
+        say(&format!("Share {}  {:width$}  {}", at + 1, one.name, one.key()));
+    }
+    let count = recipients.len();
+    let what = format!(
+        "Each of these {count} gets one share, which only the identity of that key opens; any {threshold} of them open the daemon."
+    );
+    ask::agree(&what, is_confirmed)
+}
+
+/// A file that is sure to be there when it is needed, as far as that can be.
+pub(crate) struct Reserved {
+    draft: Draft,
+    file: File,
+}
+
+impl Reserved {
+    pub(crate) fn at(target: &Path, trial: &[u8]) -> Result<Self, Failure> {
+        let (draft, file) = Draft::begin(target, false)?;
+        let mut reserved = Self { draft, file };
+        reserved.put(trial)?;
+        Ok(reserved)
+    }
+
+    fn put(&mut self, content: &[u8]) -> Result<(), Failure> {
+        let written = self
+            .file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| self.file.write_all(content))
+            .and_then(|()| self.file.set_len(content.len() as u64))
+            .and_then(|()| self.file.sync_all());
+        written.map_err(|error| Failure::file(self.draft.target(), error))
+    }
+
+    pub(crate) fn keep(mut self, content: &[u8]) -> Result<(), Failure> {
+        self.put(content)?;
+        self.draft.keep(&self.file)
+    }
+}
+
+/// A file for each holder's share.
+pub(crate) struct Handing<'a> {
+    recipients: &'a [Recipient],
+    files: Vec<Reserved>,
+}
+
+impl<'a> Handing<'a> {
+    /// Makes the folder where it is missing, and reserves the files in it.
+    pub(crate) fn prepare(recipients: &'a [Recipient], folder: &Path) -> Result<Self, Failure> {
+        if !folder.is_dir() {
+            let made = DirBuilder::new().mode(0o700).create(folder);
+            made.map_err(|error| Failure::file(folder, error))?;
+        }
+        let reserve = |one: &Recipient| {
+            let path = folder.join(format!("{}.age", one.name));
+            let trial = one.encrypt(&TRIAL).map_err(|error| Failure::file(&path, error))?;
+            Reserved::at(&path, &trial)
+        };
+        Ok(Self { recipients, files: recipients.iter().map(reserve).collect::<Result<_, _>>()? })
+    }
+
+    /// Gives each holder a share; none where they can't be encrypted, so that the caller still has them.
+    pub(crate) fn deliver(self, shares: &[Zeroizing<String>]) -> Option<Delivered> {
+        if shares.len() != self.recipients.len() {
+            return None;
+        }
+        let encrypt = |(one, share): (&Recipient, &Zeroizing<String>)| {
+            let text = Zeroizing::new(format!("{}\n", **share));
+            let file = one.encrypt(text.as_bytes()).ok()?;
+            Some((armored(&file).ok()?, file))
+        };
+        let encrypted = self.recipients.iter().zip(shares).map(encrypt).collect::<Option<Vec<_>>>()?;
+        let mut delivered = Delivered { kept: Vec::new(), shown: Vec::new() };
+        for ((one, reserved), (text, file)) in self.recipients.iter().zip(self.files).zip(encrypted) {
+            let path = reserved.draft.target().display().to_string();
+            match reserved.keep(&file) {
+                Ok(()) => delivered.kept.push((one.name.clone(), path)),
+                Err(failure) => delivered.shown.push((one.name.clone(), text, failure.what())),
+            }
+        }
+        Some(delivered)
+    }
+}
+
+/// Where the shares are now.
+pub(crate) struct Delivered {
+    /// Name and file.
+    pub(crate) kept: Vec<(String, String)>,
+    /// Name, the encrypted share as text, and why it has no file.
+    pub(crate) shown: Vec<(String, String, String)>,
+}
+
+impl Delivered {
+    pub(crate) fn json(&self) -> (Value, Value) {
+        let files: Map<_, _> = self.kept.iter().map(|(name, path)| (name.clone(), json!(path))).collect();
+        let shown: Map<_, _> = self.shown.iter().map(|(name, text, _)| (name.clone(), json!(text))).collect();
+        (files.into(), shown.into())
+    }
+
+    pub(crate) fn show(&self, page: Page) -> Page {
+        let page = page.fields(self.kept.iter().map(|(name, path)| (name.clone(), path.clone())));
+        self.shown.iter().fold(page, |page, (name, text, why)| {
+            page.line("")
+                .bad(format!("The share of {name} has no file ({why}): save these lines as {name}.age now."))
+                .text(text.clone())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shares::from_file;
+    use crate::shares::tests::share;
+    use age::secrecy::ExposeSecret;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_share_whose_file_fails_late_is_shown_encrypted_and_the_others_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let keys = [(); 2].map(|()| age::x25519::Identity::generate());
+        let named = [("ada", &keys[0]), ("ben", &keys[1])];
+        let recipients =
+            named.map(|(name, key)| format!("{name}={}", key.to_public()).parse::<Recipient>().unwrap());
+        let handing = Handing::prepare(&recipients, &at("out")).ok().unwrap();
+        std::fs::write(at("out/ben.age"), "another's").unwrap();
+        let text = share().to_text().unwrap();
+        let delivered = handing.deliver(&[text.clone(), text.clone()]).unwrap();
+        assert_eq!(std::fs::read(at("out/ben.age")).unwrap(), b"another's");
+        assert_eq!(std::fs::metadata(at("out/ada.age")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(at("out")).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(std::fs::read_dir(at("out")).unwrap().count(), 2);
+        let page = delivered.show(Page::new(Value::Null)).plain();
+        assert!(!page.contains(text.as_str()) && page.contains("The share of ben has no file"), "{page}");
+        let armor = page.find("-----BEGIN").unwrap();
+        std::fs::write(at("ben.age"), &page[armor..]).unwrap();
+        for (file, key) in [("out/ada.age", &keys[0]), ("ben.age", &keys[1])] {
+            std::fs::write(at("key"), key.to_string().expose_secret()).unwrap();
+            assert_eq!(from_file(&at(file), &[at("key")]).ok().unwrap().text, text);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_where_one_file_can_not_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = || age::x25519::Identity::generate().to_public();
+        let recipients = ["ada", "ben"].map(|name| format!("{name}={}", key()).parse::<Recipient>().unwrap());
+        std::fs::write(folder.path().join("ben.age"), "old").unwrap();
+        assert!(matches!(Handing::prepare(&recipients, folder.path()), Err(Failure::FileExists(_))));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(matches!(Handing::prepare(&recipients, Path::new("/proc/1")), Err(Failure::File { .. })));
+    }
+
+    #[test]
+    fn holders_are_different_people_and_enough_of_them() {
+        let key = || age::x25519::Identity::generate().to_public().to_string();
+        let one = key();
+        let given = |pairs: &[(&str, &str)]| -> Vec<Recipient> {
+            pairs.iter().map(|(name, key)| format!("{name}={key}").parse().unwrap()).collect()
+        };
+        assert!(check(&given(&[("ada", &one), ("ben", &key())]), 2).is_ok());
+        assert!(matches!(check(&given(&[("ada", &one), ("ADA", &key())]), 2), Err(Failure::SameHolder(_))));
+        assert!(matches!(check(&given(&[("ada", &one), ("ben", &one)]), 2), Err(Failure::SameHolder(_))));
+        assert!(matches!(check(&given(&[("ada", &one)]), 2), Err(Failure::TooFewHolders { .. })));
+    }
+}
