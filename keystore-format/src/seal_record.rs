@@ -42,7 +42,8 @@ pub enum WrapType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum WrapState {
-    /// Made and not yet proved to open.
+    /// Not in force: made and not yet proved to open; or, by shares, the way back of a set that a rekey has replaced, until
+    /// the new set is known to be held.
     Pending = 1,
     /// In force.
     Current = 2,
