@@ -4,6 +4,7 @@ use coffer_fuzz::{CONTEXT, KEY};
 use hmac::{Hmac, KeyInit, Mac};
 use keystore_format::ids::WrapId;
 use keystore_format::seal_record::{ShamirParameters, Unverified, root_id, seal_mac_key, unwrap_root};
+use keystore_format::tpm_wrap::{TpmBlob, TpmParameters};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -11,6 +12,13 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(parameters) = ShamirParameters::decode(data) {
         assert!(parameters.threshold >= 1 && parameters.threshold <= parameters.shares);
         assert_eq!(parameters.encode(), data);
+    }
+    if let Ok(parameters) = TpmParameters::decode(data) {
+        assert!(parameters.pin || parameters.pcrs.is_some_and(|pcrs| pcrs.mask != [0; 3]));
+        assert_eq!(parameters.encode().expect("was read"), data);
+    }
+    if let Ok(blob) = TpmBlob::decode(data) {
+        assert_eq!(blob.encode().expect("was read"), data);
     }
 
     let Ok(unverified) = Unverified::decode(data) else { return };
