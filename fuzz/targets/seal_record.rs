@@ -5,6 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use keystore_format::device_wraps::{OaepHash, Pkcs11Blob, Pkcs11Mechanism, Pkcs11Parameters};
 use keystore_format::ids::WrapId;
 use keystore_format::seal_record::{ShamirParameters, Unverified, root_id, seal_mac_key, unwrap_root};
+use keystore_format::tpm_wrap::{TpmBlob, TpmParameters};
 use libfuzzer_sys::fuzz_target;
 
 const MECHANISMS: [Pkcs11Mechanism; 4] = [
@@ -28,6 +29,13 @@ fuzz_target!(|data: &[u8]| {
             assert!(blob.wrapped.len() >= 40 && blob.wrapped.len() <= 2048);
             assert_eq!(blob.encode(mechanism).as_deref(), Ok(data));
         }
+    }
+    if let Ok(parameters) = TpmParameters::decode(data) {
+        assert!(parameters.pin || parameters.pcrs.is_some_and(|pcrs| pcrs.mask != [0; 3]));
+        assert_eq!(parameters.encode().expect("was read"), data);
+    }
+    if let Ok(blob) = TpmBlob::decode(data) {
+        assert_eq!(blob.encode().expect("was read"), data);
     }
 
     let Ok(unverified) = Unverified::decode(data) else { return };
