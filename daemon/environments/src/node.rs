@@ -244,7 +244,11 @@ impl Registry {
             NodeEvent::Ceremony,
             &[(NodeField::Action, "rekey-settled"), (NodeField::Environment, &name)],
         )?;
-        let settled = root.commit(move |batch| {
+        // What the copies say is not proved before now: one that was altered must not keep the store closed.
+        let settled = root.commit_urgent(move |batch| {
+            if !rekey::is_unsettled(&batch.seal_record()?) {
+                return Ok(());
+            }
             batch.reseal(|record, escrow| {
                 let record = rekey::settled(record, escrow, &root_key, held);
                 Ok::<_, Fault>((

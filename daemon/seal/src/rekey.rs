@@ -155,7 +155,7 @@ pub fn settled(
     root_key: &Key32,
     held: WrapId,
 ) -> Option<SealRecord> {
-    if record.wraps.iter().all(|wrap| wrap.state == WrapState::Current) {
+    if !is_unsettled(&record) {
         return None;
     }
     let kept = record.wraps.iter().find(|wrap| wrap.id == held)?;
@@ -165,11 +165,10 @@ pub fn settled(
     Some(next(record, root_key, vec![kept], digests))
 }
 
-/// The wrap in force that is by shares; after a rekey the newest.
+/// Whether two sets of shares open the environment, so that the one which is held is to be found out.
 #[must_use]
-pub fn current_shares(record: &SealRecord) -> Option<WrapId> {
-    let in_force = |wrap: &&Wrap| wrap.wrap_type == WrapType::Shamir && wrap.state == WrapState::Current;
-    record.wraps.iter().find(in_force).map(|wrap| wrap.id)
+pub fn is_unsettled(record: &SealRecord) -> bool {
+    record.wraps.iter().any(|wrap| wrap.state == WrapState::Pending)
 }
 
 fn escrowed(shared: &SharedKek) -> EscrowedKek {

@@ -323,3 +323,21 @@ async fn the_key_of_records_rotates_by_itself_and_they_move_to_the_next() {
     node.registry.work().await;
     assert_eq!(status().await.0, 2, "once is enough");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_seal_record_that_was_altered_to_look_unsettled_keeps_nothing_closed() {
+    let node = Node::open().await;
+    let root = node.registry.open().unwrap().at(&path("")).unwrap().id;
+    node.registry.seal().await;
+    let key = meta_key(root, MetaItem::SealRecord, Slot::A);
+    let mut copy = node.store.get(&key).await.unwrap().unwrap();
+    // The state of the first wrap: current becomes pending. Its MAC is wrong from now on.
+    assert_eq!(copy[91], 2);
+    copy[91] = 1;
+    let alter = move |transaction: &mut dyn coffer_store::Transaction| -> Result<(), CommitError<Fault>> {
+        transaction.put(key.clone(), copy.clone()).map(drop).map_err(CommitError::Store)
+    };
+    coffer_store::commit(&*node.store, alter).await.ok().unwrap();
+    assert!(node.unseal().await);
+    assert!(node.ask(Operation::Read, "sys/mounts", "").await.is_ok());
+}
