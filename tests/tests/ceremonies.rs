@@ -92,6 +92,8 @@ async fn where_the_answer_of_a_rekey_was_lost_the_old_shares_open_and_the_new_on
     house.start_process().await;
     assert!(opens(&house, &old).await);
     is_all_there(&house).await;
+    let status = house.root().sys().seal_status().await.unwrap();
+    assert_eq!((status.shares, status.threshold), (3, 2), "it tells of the shares that have ended");
     house.root().sys().seal().await.unwrap();
     assert!(!opens(&house, &lost).await);
     assert!(opens(&house, &old).await);

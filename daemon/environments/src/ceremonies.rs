@@ -6,7 +6,7 @@ use coffer_room::Fault;
 use coffer_seal::rekey::{NewShares, SharedKek};
 use coffer_seal::{Joined, Offered, Seal, ShareError, Threshold, UnsealProgress};
 use coffer_secmem::{Key32, SecretBytes};
-use coffer_types::{Entropy, random};
+use coffer_types::Entropy;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -114,12 +114,4 @@ fn not_by_shares() -> Fault {
     Fault::bad(
         "this environment has no shares of its own: it opens with the one above it, where its keys are changed",
     )
-}
-
-/// A ceremony's name: a random UUID (RFC 9562, version 4).
-pub(crate) fn new_nonce(entropy: &dyn Entropy) -> Result<String, Fault> {
-    let mut id: [u8; 16] = random(entropy)?;
-    id[6] = id[6] & 0x0f | 0x40;
-    id[8] = id[8] & 0x3f | 0x80;
-    Ok(crate::node::uuid(&id))
 }

@@ -222,9 +222,17 @@ impl Registry {
     /// A rekey is in force: `sys/seal-status` tells how many shares there are now.
     pub(crate) fn shares_changed(&self, environment: &Environment, threshold: Threshold) {
         if environment.path.is_root() {
-            let (shares, threshold) = (threshold.shares(), threshold.threshold());
-            self.status.rcu(|status| SealStatus { shares, threshold, ..(**status).clone() });
+            self.tell_shares(threshold.shares(), threshold.threshold());
         }
+    }
+
+    async fn seal_of(&self, root: &Barrier) -> Result<Seal, NodeFault> {
+        let copies = read_seal_record(&*self.store, root.context().environment).await.map_err(Fault::from)?;
+        Seal::found(root.context(), copies).map_err(|error| NodeFault::bad(error.message()))
+    }
+
+    fn tell_shares(&self, shares: u8, threshold: u8) {
+        self.status.rcu(|status| SealStatus { shares, threshold, ..(**status).clone() });
     }
 
     /// Where a rekey has left two sets of shares: the one that opened is held, so the other one ends.
@@ -234,8 +242,7 @@ impl Registry {
         root_key: Key32,
         held: WrapId,
     ) -> Result<(), NodeFault> {
-        let copies = read_seal_record(&*self.store, root.context().environment).await.map_err(Fault::from)?;
-        let seal = Seal::found(root.context(), copies).map_err(|error| NodeFault::bad(error.message()))?;
+        let seal = self.seal_of(root).await?;
         if !seal.status().has_pending {
             return Ok(());
         }
@@ -257,7 +264,12 @@ impl Registry {
                 ))
             })
         });
-        Ok(settled.await?)
+        settled.await?;
+        let seal = self.seal_of(root).await?;
+        if let Some((shares, threshold)) = seal.status().shares {
+            self.tell_shares(shares, threshold);
+        }
+        Ok(())
     }
 
     /// Forgets the shares given so far.
@@ -371,7 +383,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub(crate) fn uuid(id: &[u8; 16]) -> String {
+fn uuid(id: &[u8; 16]) -> String {
     let digits = hex(id);
     let parts =
         [digits.get(..8), digits.get(8..12), digits.get(12..16), digits.get(16..20), digits.get(20..)];

@@ -145,7 +145,7 @@ impl Registry {
         before.by_path.values().rev().filter(|other| path.contains(&other.path)).cloned().collect()
     }
 
-    /// A request's id: random, in the form of a UUID (RFC 9562, version 4).
+    /// The id of a request or a ceremony: random, in the form of a UUID (RFC 9562, version 4).
     ///
     /// # Errors
     /// Where there is no randomness.

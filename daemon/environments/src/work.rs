@@ -62,9 +62,8 @@ impl Registry {
 /// Says that work failed, and whether it did.
 fn failed(environment: &EnvironmentPath, result: Result<(), Fault>) -> bool {
     match result {
-        Ok(()) => false,
         // Sealed meanwhile: the next round begins anew.
-        Err(Fault::Sealed) => false,
+        Ok(()) | Err(Fault::Sealed) => false,
         Err(fault) => {
             let cause = coffer_audit::fault_name(&fault);
             tracing::error!(%environment, cause, "background work failed; it is tried again");

@@ -4,15 +4,15 @@
 //! are in force with the answer that hands them out, and the old ones keep a way back until somebody has shown the new
 //! ones, here or by unsealing: an answer may be lost, and then nobody would hold any (decision 0093).
 use super::Desk;
-use crate::ceremonies::{Collected, Made, NewKeys, Rekey, collect, new_nonce, seal_of};
+use crate::ceremonies::{Collected, Made, NewKeys, Rekey, collect, seal_of};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_seal::rekey::{NewShares, OldShares, rekeyed, rotated, settled};
-use coffer_seal::{SealError, Threshold, UnsealProgress};
+use coffer_seal::{Seal, SealError, Threshold, UnsealProgress};
 use coffer_secmem::Key32;
 use coffer_wire::{Object, Params};
 use keystore_format::share::Share;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
     super::refuse_pgp(params)?;
@@ -23,28 +23,28 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
     let threshold = Threshold::new(number("secret_shares", 5)?, number("secret_threshold", 3)?)
         .map_err(|error| Fault::bad(error.message()))?;
     let is_verified_first = params.boolean("require_verification")?.unwrap_or_default();
-    seal_of(desk.environment, &*desk.registry.store).await?;
-    let nonce = new_nonce(desk.environment.entropy())?;
-    {
-        let mut rekey = desk.environment.ceremonies.rekey();
-        if rekey.as_ref().is_some_and(Rekey::is_under_way) {
-            return Err(Fault::bad("a rekey is under way already: cancel it, or give it its shares"));
-        }
-        let old = UnsealProgress::default();
-        *rekey = Some(Rekey { nonce: nonce.clone(), threshold, is_verified_first, old, made: None });
+    let seal = seal_of(desk.environment, &*desk.registry.store).await?;
+    let nonce = desk.registry.request_id()?;
+    let mut rekey = desk.environment.ceremonies.rekey();
+    if rekey.as_ref().is_some_and(Rekey::is_under_way) {
+        return Err(Fault::bad("a rekey is under way already: cancel it, or give it its shares"));
     }
-    let answer = status(desk).await?;
-    match answer {
-        Outcome::Answer(answer) => Ok(Outcome::Answer(answer.commit("nonce", nonce.as_bytes()))),
-        change => Ok(change),
-    }
+    let old = UnsealProgress::default();
+    let begun = Rekey { nonce: nonce.clone(), threshold, is_verified_first, old, made: None };
+    let described = described(Some(&begun), required(&seal));
+    *rekey = Some(begun);
+    Ok(Outcome::Answer(Answer::system(described).commit("nonce", nonce.as_bytes())))
 }
 
 pub(super) async fn status(desk: &Desk<'_>) -> Result<Outcome, Fault> {
     let seal = seal_of(desk.environment, &*desk.registry.store).await?;
     let rekey = desk.environment.ceremonies.rekey();
     let rekey = rekey.as_ref().filter(|rekey| rekey.is_under_way());
-    Ok(Outcome::Answer(Answer::system(described(rekey, seal.status().shares.map_or(0, |(_, need)| need)))))
+    Ok(Outcome::Answer(Answer::system(described(rekey, required(&seal)))))
+}
+
+fn required(seal: &Seal) -> u8 {
+    seal.status().shares.map_or(0, |(_, need)| need)
 }
 
 fn described(rekey: Option<&Rekey>, required: u8) -> Object {
@@ -78,7 +78,6 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     let seal = seal_of(desk.environment, &*desk.registry.store).await?;
     let entropy = desk.environment.entropy();
     let context = desk.environment.barrier().context();
-    let required = seal.status().shares.map_or(0, |(_, need)| need);
     let mut ceremony = desk.environment.ceremonies.rekey();
     let rekey = ceremony.as_mut().filter(|rekey| rekey.is_under_way()).ok_or_else(none_under_way)?;
     if rekey.nonce != *nonce {
@@ -89,7 +88,7 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     }
     let joined = match collect(&mut rekey.old, &key, &seal, entropy)? {
         Collected::Progress => {
-            let shown = described(Some(rekey), required);
+            let shown = described(Some(rekey), required(&seal));
             return Ok(Outcome::Answer(Answer::system(shown).commit("nonce", nonce.as_bytes())));
         }
         Collected::Joined(joined) => joined,
@@ -97,28 +96,36 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     let new = NewShares::new(context, rekey.threshold, entropy).map_err(unsealable)?;
     let root = Key32::generate(&mut |bytes| entropy.fill(bytes))?;
     let keys = Arc::new(NewKeys { old: joined.shared, old_root: joined.root_key, root, new });
-    let proof = new_nonce(entropy)?;
-    let made =
-        Made { keys: Arc::clone(&keys), nonce: proof.clone(), is_in_force: false, shown: BTreeSet::new() };
-    rekey.made = Some(made);
+    let proof = desk.registry.request_id()?;
     let is_verified_first = rekey.is_verified_first;
+    let made = |is_in_force| Made {
+        keys: Arc::clone(&keys),
+        nonce: proof.clone(),
+        is_in_force,
+        shown: BTreeSet::new(),
+    };
+    if is_verified_first {
+        rekey.made = Some(made(false));
+    }
+    // In force with the commit, and not before: where it fails, the holders give their shares again.
+    let in_force = (!is_verified_first).then(|| made(true));
     drop(ceremony);
     let handed_out = move |keys: &NewKeys| -> Result<Answer, Fault> {
         let answer = Answer::system(handed_out(keys, &nonce, &proof, is_verified_first)?);
         Ok(answer.commit("nonce", nonce.as_bytes()))
     };
-    if is_verified_first {
-        return Ok(Outcome::Answer(handed_out(&keys)?));
-    }
+    let Some(in_force) = in_force else { return Ok(Outcome::Answer(handed_out(&keys)?)) };
+    let in_force = Arc::new(Mutex::new(Some(in_force)));
     let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
         put_in_force(batch, &environment, &keys, OldShares::KeepAWayBack)?;
         let (ended, registry, threshold) =
             (Arc::clone(&environment), Arc::clone(&registry), keys.new.threshold());
+        let in_force = Arc::clone(&in_force);
         batch.after(Box::new(move || {
             registry.shares_changed(&ended, threshold);
-            if let Some(made) = ended.ceremonies.rekey().as_mut().and_then(|rekey| rekey.made.as_mut()) {
-                made.is_in_force = true;
+            if let Some(rekey) = ended.ceremonies.rekey().as_mut() {
+                rekey.made = in_force.lock().unwrap_or_else(PoisonError::into_inner).take();
             }
         }));
         handed_out(&keys)

@@ -2,7 +2,7 @@
 //!
 //! It is shown only under a one-time pad that whoever began holds, so that no holder of a share sees it.
 use super::Desk;
-use crate::ceremonies::{Collected, RootToken, collect, new_nonce, seal_of};
+use crate::ceremonies::{Collected, RootToken, collect, seal_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use coffer_auth::token::TOKEN_CHARACTERS;
@@ -33,7 +33,7 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
         }
     };
     let shown = if given.is_some() { Zeroizing::default() } else { text(&pad)? };
-    let nonce = new_nonce(entropy)?;
+    let nonce = desk.registry.request_id()?;
     let mut ceremony = desk.environment.ceremonies.root_token();
     if ceremony.is_some() {
         return Err(Fault::bad("a root token is being made already: cancel that, or give it its shares"));

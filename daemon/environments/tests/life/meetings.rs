@@ -341,3 +341,23 @@ async fn a_copy_of_the_seal_record_that_was_altered_to_look_unsettled_keeps_noth
     assert!(node.unseal().await);
     assert!(node.ask(Operation::Read, "sys/mounts", "").await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rekey_whose_commit_fails_hands_out_nothing_and_takes_the_shares_again() {
+    let node = Node::open().await;
+    let body = r#"{"secret_shares":1,"secret_threshold":1}"#;
+    let begun = node.ask(Operation::Write, "sys/rekey/init", body).await.ok().unwrap();
+    let nonce = begun.split("\"nonce\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let give = format!(r#"{{"key":"{}","nonce":"{nonce}"}}"#, node.share);
+    node.store.fail(Call::OrdinaryCommit, 0, 1, StoreError::Full);
+    assert!(matches!(node.ask(Operation::Write, "sys/rekey/update", &give).await, Err(Fault::Full)));
+    node.registry.seal().await;
+    assert!(node.unseal().await, "the old share is void");
+    let begun = node.ask(Operation::Write, "sys/rekey/init", body).await.ok().unwrap();
+    let nonce = begun.split("\"nonce\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let give = format!(r#"{{"key":"{}","nonce":"{nonce}"}}"#, node.share);
+    node.store.fail(Call::OrdinaryCommit, 0, 1, StoreError::Full);
+    assert!(node.ask(Operation::Write, "sys/rekey/update", &give).await.is_err());
+    let made = node.ask(Operation::Write, "sys/rekey/update", &give).await.ok().unwrap();
+    assert!(made.contains(r#""complete":true"#), "{made}");
+}

@@ -52,7 +52,7 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<HandClock>,
     pub(crate) journal: Arc<Journal>,
     root_token: String,
-    share: String,
+    pub(crate) share: String,
     _folder: tempfile::TempDir,
 }
 

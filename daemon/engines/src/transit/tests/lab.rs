@@ -6,7 +6,7 @@ use coffer_room::{Answer, Body, Fault, Outcome, Request, Room};
 use coffer_secmem::Key32;
 use coffer_store::{MemoryStore, Store, Transaction};
 use coffer_types::{
-    CanonicalPath, Clock, Entropy, EntropyError, EnvironmentId, MountId, Operation, StoreId, Timestamp,
+    CanonicalPath, Clock, Entropy, EntropyError, EnvironmentId, Kind, MountId, Operation, StoreId, Timestamp,
     WrapId, WriteMode,
 };
 use coffer_wire::{Limits, Params};
@@ -114,6 +114,28 @@ impl Lab {
             self.barrier.commit(move |batch| change.run(batch)).await.ok().unwrap();
         }
         due.len()
+    }
+
+    /// Alters the record of the key that `make` makes.
+    pub(super) async fn damaged(&self, make: impl Future<Output = Value>) {
+        let before = self.store.range(&[], None, usize::MAX).await.unwrap();
+        make.await;
+        let after = self.store.range(&[], None, usize::MAX).await.unwrap();
+        let is_new = |key: &[u8]| before.iter().all(|entry| entry.key != key);
+        // Table, environment and mount stand before the kind (FORMAT.md §3.3).
+        let is_key = |key: &[u8]| key.get(33..35) == Some(&(Kind::TransitKey as u16).to_be_bytes()[..]);
+        let made: Vec<_> =
+            after.into_iter().filter(|entry| is_new(&entry.key) && is_key(&entry.key)).collect();
+        assert_eq!(made.len(), 1);
+        let work = move |transaction: &mut dyn Transaction| {
+            for entry in &made {
+                let mut value = entry.value.clone();
+                *value.last_mut().unwrap() ^= 1;
+                transaction.put(entry.key.clone(), value).unwrap();
+            }
+            Ok(())
+        };
+        self.store.commit(Box::new(work)).await.unwrap();
     }
 
     pub(super) fn forward(&self, seconds: u64) {

@@ -71,3 +71,13 @@ async fn a_key_that_changes_before_its_rotation_is_recorded_is_left_alone() {
     lab.barrier.commit(move |batch| change.run(batch)).await.ok().unwrap();
     assert_eq!(lab.round().await, 0);
 }
+
+#[tokio::test]
+async fn a_key_that_was_altered_on_disk_keeps_no_other_from_rotating() {
+    let lab = Lab::new().await;
+    lab.post("keys/good", r#"{"auto_rotate_period":"1h"}"#).await;
+    lab.damaged(lab.post("keys/bad", r#"{"auto_rotate_period":"1h"}"#)).await;
+    lab.forward(HOUR);
+    assert_eq!((lab.round().await, latest(&lab, "good").await), (1, 2));
+    assert_eq!(lab.round().await, 0);
+}
