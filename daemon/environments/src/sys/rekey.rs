@@ -97,7 +97,7 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     let root = Key32::generate(&mut |bytes| entropy.fill(bytes))?;
     let keys = Arc::new(NewKeys { old: joined.shared, old_root: joined.root_key, root, new });
     let proof = desk.registry.request_id()?;
-    let is_verified_first = rekey.is_verified_first;
+    let (is_verified_first, own) = (rekey.is_verified_first, rekey.nonce.clone());
     let made = |is_in_force| Made {
         keys: Arc::clone(&keys),
         nonce: proof.clone(),
@@ -121,10 +121,11 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
         put_in_force(batch, &environment, &keys, OldShares::KeepAWayBack)?;
         let (ended, registry, threshold) =
             (Arc::clone(&environment), Arc::clone(&registry), keys.new.threshold());
-        let in_force = Arc::clone(&in_force);
+        let (in_force, own) = (Arc::clone(&in_force), own.clone());
         batch.after(Box::new(move || {
             registry.shares_changed(&ended, threshold);
-            if let Some(rekey) = ended.ceremonies.rekey().as_mut() {
+            // Another may have been begun meanwhile: that one goes on.
+            if let Some(rekey) = ended.ceremonies.rekey().as_mut().filter(|rekey| rekey.nonce == own) {
                 rekey.made = in_force.lock().unwrap_or_else(PoisonError::into_inner).take();
             }
         }));
@@ -215,9 +216,13 @@ pub(super) fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault>
         }
         let (ended, registry, threshold) =
             (Arc::clone(&environment), Arc::clone(&registry), keys.new.threshold());
+        let shown = nonce.to_string();
         batch.after(Box::new(move || {
             registry.shares_changed(&ended, threshold);
-            *ended.ceremonies.rekey() = None;
+            ended
+                .ceremonies
+                .rekey()
+                .take_if(|rekey| rekey.made.as_ref().is_some_and(|made| made.nonce == shown));
         }));
         let answer = Object::new().string("nonce", &nonce).boolean("complete", true);
         Ok(Answer::system(answer).commit("nonce", nonce.as_bytes()))

@@ -361,3 +361,18 @@ async fn a_rekey_whose_commit_fails_hands_out_nothing_and_takes_the_shares_again
     let made = node.ask(Operation::Write, "sys/rekey/update", &give).await.ok().unwrap();
     assert!(made.contains(r#""complete":true"#), "{made}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rekey_that_is_begun_while_another_is_being_recorded_goes_on() {
+    let node = Node::open().await;
+    let body = r#"{"secret_shares":1,"secret_threshold":1}"#;
+    let begun = node.ask(Operation::Write, "sys/rekey/init", body).await.ok().unwrap();
+    let nonce = begun.split("\"nonce\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let give = format!(r#"{{"key":"{}","nonce":"{nonce}"}}"#, node.share);
+    let first = node.acted("sys/rekey/update", &give).await;
+    node.ask(Operation::Delete, "sys/rekey/init", "").await.ok().unwrap();
+    node.ask(Operation::Write, "sys/rekey/init", body).await.ok().unwrap();
+    assert!(first.record().await.is_ok_and(|made| made.contains(r#""complete":true"#)));
+    let status = node.ask(Operation::Read, "sys/rekey/init", "").await.ok().unwrap();
+    assert!(status.contains(r#""started":true"#), "{status}");
+}
