@@ -38,6 +38,10 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(blob.encode().expect("was read"), data);
     }
 
+    if let Ok(names) = keystore_format::wrap_names::decode(data) {
+        assert_eq!(keystore_format::wrap_names::encode(&names).as_deref(), Ok(data));
+    }
+
     let Ok(unverified) = Unverified::decode(data) else { return };
     let context = unverified.claimed().ctx;
     assert!(unverified.verify(&KEY).is_err(), "made under no key");

@@ -41,4 +41,5 @@ mod text;
 pub mod tile;
 pub mod token;
 pub mod tpm_wrap;
+pub mod wrap_names;
 pub mod xaes;

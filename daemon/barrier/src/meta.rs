@@ -1,5 +1,5 @@
 //! What lies in the store in clear, because it is read before there is a key: the store id, and the seal records.
-use crate::{BarrierError, Batch, keyring::SLOTS, listing::PAGE};
+use crate::{Barrier, BarrierError, Batch, keyring::SLOTS, listing::PAGE};
 use coffer_secmem::Key32;
 use coffer_store::{Store, Transaction};
 use coffer_types::{EnvironmentId, StoreId};
@@ -92,6 +92,29 @@ pub fn erase_environment(
         }
     }
     Ok(erased)
+}
+
+impl Barrier {
+    /// The root key, for a device that is to wrap it.
+    ///
+    /// # Errors
+    /// [`BarrierError::Sealed`].
+    pub fn root_key(&self) -> Result<Key32, BarrierError> {
+        self.with_keys(|keys| Ok(Key32::derive(|key| key.copy_from_slice(keys.root()))))
+    }
+
+    /// The seal record as it is in the store, authentic under the root key.
+    ///
+    /// # Errors
+    /// Where the store fails; [`BarrierError::BadSealRecord`] where no copy is authentic, as in the moment of a rekey.
+    pub async fn seal_record(&self) -> Result<SealRecord, BarrierError> {
+        let copies = read_seal_record(&**self.store(), self.environment()).await?;
+        let root_key = self.root_key()?;
+        let verified =
+            copies.iter().filter_map(|copy| Unverified::decode(copy).ok()?.verify(root_key.expose()).ok());
+        let newest = verified.max_by_key(|record| record.generation);
+        newest.filter(|record| record.ctx == self.context()).ok_or(BarrierError::BadSealRecord)
+    }
 }
 
 impl Batch<'_> {

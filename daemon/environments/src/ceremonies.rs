@@ -4,9 +4,10 @@
 use coffer_barrier::read_seal_record;
 use coffer_room::Fault;
 use coffer_seal::rekey::{NewShares, SharedKek};
+use coffer_seal::seals::NamedWrap;
 use coffer_seal::{Joined, Offered, Seal, ShareError, Threshold, UnsealProgress};
 use coffer_secmem::{Key32, SecretBytes};
-use coffer_types::Entropy;
+use coffer_types::{Entropy, WrapId};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +16,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Ceremonies {
     rekey: Mutex<Option<Rekey>>,
     root_token: Mutex<Option<RootToken>>,
+    seal_change: Mutex<Option<SealCeremony>>,
+}
+
+/// A change of the seals, prepared: it waits for the holders of the present shares.
+pub(crate) struct SealChanging {
+    pub(crate) nonce: String,
+    /// The name of the seal that is added, or nothing.
+    pub(crate) add: String,
+    /// The name of the one that is removed, or nothing.
+    pub(crate) remove: String,
+    pub(crate) made: Vec<NamedWrap>,
+    pub(crate) shares: Option<NewShares>,
+    pub(crate) ends: Vec<WrapId>,
+    /// The root key that was wrapped, and its public id.
+    pub(crate) root_key: Key32,
+    pub(crate) root_id: [u8; 32],
+    /// The seal record's generation that this goes on from.
+    pub(crate) generation: u64,
+}
+
+/// A change of the seals that waits for shares: of the present ones, or, where it adds some, of those.
+pub(crate) struct SealCeremony {
+    pub(crate) changing: Arc<SealChanging>,
+    /// Present shares given so far.
+    pub(crate) held: UnsealProgress,
+    /// Numbers of the new shares shown so far.
+    pub(crate) shown: BTreeSet<u8>,
 }
 
 /// A rekey: old shares are collected, then new ones made, then these shown to be held.
@@ -23,7 +51,11 @@ pub(crate) struct Rekey {
     pub(crate) threshold: Threshold,
     /// Whether the old shares stay in force until the new ones have been shown.
     pub(crate) is_verified_first: bool,
+    /// Whether records move to a new epoch too, whose key no old backup holds.
+    pub(crate) revokes_holder: bool,
     pub(crate) old: UnsealProgress,
+    /// The root key that is to take the present one's place; none where that stays.
+    pub(crate) root: Option<NewRoot>,
     pub(crate) made: Option<Made>,
 }
 
@@ -42,8 +74,21 @@ pub(crate) struct Made {
 pub(crate) struct NewKeys {
     pub(crate) old: SharedKek,
     pub(crate) old_root: Key32,
-    pub(crate) root: Key32,
+    pub(crate) root: NewRoot,
     pub(crate) new: NewShares,
+    pub(crate) revokes_holder: bool,
+}
+
+/// A root key, and what wraps it beside shares.
+pub(crate) struct NewRoot {
+    pub(crate) root: Key32,
+    pub(crate) others: Arc<Vec<NamedWrap>>,
+}
+
+impl NewRoot {
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { root: self.root.duplicate(), others: Arc::clone(&self.others) }
+    }
 }
 
 /// A new root token: shares are collected, then it is made, and shown only under a one-time pad that its asker holds.
@@ -70,10 +115,15 @@ impl Ceremonies {
         self.root_token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn seal_change(&self) -> MutexGuard<'_, Option<SealCeremony>> {
+        self.seal_change.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Drops all progress: the environment is sealed.
     pub(crate) fn forget(&self) {
         *self.rekey() = None;
         *self.root_token() = None;
+        *self.seal_change() = None;
     }
 }
 

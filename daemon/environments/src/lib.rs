@@ -16,8 +16,10 @@ mod open;
 mod policies;
 mod records;
 mod registry;
+mod sealing;
 mod snapshot;
 mod sys;
+mod unsealing;
 mod work;
 
 pub use coffer_barrier::ROTATE_AFTER_ENCRYPTIONS;

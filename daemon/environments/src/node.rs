@@ -1,15 +1,15 @@
 //! The node as a whole: uninitialised, sealed or open, and the ceremonies between.
 use crate::Environment;
 use crate::open;
-use crate::registry::{Means, Registry, Settings, State};
+use crate::registry::{Means, Registry, Settings};
 use coffer_audit::{NodeEvent, NodeField, Unrecorded};
 use coffer_auth::token::{Issued, TokenStore};
 use coffer_barrier::{Barrier, BarrierError, Context, Place, put_store_id, read_seal_record, read_store_id};
 use coffer_room::Fault;
-use coffer_seal::{Initialised, Joined, Offered, Seal, Threshold, UnsealProgress, rekey};
-use coffer_secmem::Key32;
+use coffer_seal::seals::ListedWrap;
+use coffer_seal::{Initialised, Seal, Threshold, UnsealProgress};
 use coffer_store::{CommitError, Store};
-use coffer_types::{EnvironmentId, EnvironmentPath, MountId, StoreId, WrapId, random};
+use coffer_types::{EnvironmentId, EnvironmentPath, MountId, StoreId, random};
 use coffer_wire::FieldError;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -29,6 +29,8 @@ pub struct SealStatus {
     pub progress: u8,
     /// The unseal attempt's nonce.
     pub nonce: String,
+    /// What opens it, each alone; claimed by the seal record while it is sealed.
+    pub wraps: Vec<ListedWrap>,
     /// The cluster's name.
     pub cluster_name: String,
     /// The store's id, in the form of a UUID.
@@ -57,7 +59,7 @@ pub enum UnsealAnswer {
 }
 
 /// Why a ceremony failed: always with a sentence.
-pub struct NodeFault(Fault);
+pub struct NodeFault(pub(crate) Fault);
 
 /// Where the node stands between ceremonies.
 pub(crate) enum Gate {
@@ -155,121 +157,21 @@ impl Registry {
         Ok(InitAnswer { shares_text, shares_hex, shares_base64, root_token: root_token.token })
     }
 
-    /// Takes one share. Opens the node with the last that is needed.
-    ///
-    /// # Errors
-    /// Says what is wrong with the share; the progress is kept. Or why the store does not open.
-    pub async fn unseal(self: &Arc<Self>, share: &str) -> Result<UnsealAnswer, NodeFault> {
-        let mut gate = self.gate.lock().await;
-        let waiting = match &mut *gate {
-            Gate::Uninitialized => {
-                return Err(NodeFault::bad("Coffer is not initialized: run `coffer operator init` first"));
-            }
-            Gate::Open => return Ok(UnsealAnswer::Open),
-            Gate::Sealed(waiting) => waiting,
-        };
-        let offered = waiting.shares.offer(share, &waiting.seal, &*self.entropy);
-        let mut status = (*self.seal_status()).clone();
-        status.progress = waiting.shares.progress(&waiting.seal).map_or(0, |(have, _)| have);
-        status.nonce = waiting.shares.nonce().map_or_else(String::new, |nonce| uuid(&nonce));
-        let (progress, threshold) = (status.progress.to_string(), status.threshold.to_string());
-        let fields = [(NodeField::Progress, progress.as_str()), (NodeField::Threshold, threshold.as_str())];
-        self.status.store(Arc::new(status));
-        let Joined { root_key, shared } = match offered {
-            Err(refused) => {
-                self.node.event(NodeEvent::UnsealRefused, &fields)?;
-                return Err(NodeFault::bad(refused.message()));
-            }
-            Ok(Offered::Progress { .. }) => {
-                self.node.event(NodeEvent::UnsealProgress, &fields)?;
-                return Ok(UnsealAnswer::Progress);
-            }
-            Ok(Offered::Complete(joined)) => joined,
-        };
-        let (context, is_restore) = (waiting.context, waiting.is_restore);
-        if is_restore {
-            self.import(context, &root_key).await?;
-        }
-        let root = Barrier::open(self.place(context), root_key.duplicate()).await.map_err(Fault::from)?;
-        self.settle_shares(&root, root_key, shared.wrap).await?;
-        let is_restored = self.is_restore_unfinished();
-        let opened = open::tree(self, EnvironmentPath::root(), root, is_restored).await;
-        let opened = opened.map_err(|error| {
-            tracing::error!(%error, "the store does not open");
-            NodeFault(Fault::Unavailable(format!("the store does not open: {error}").into()))
-        })?;
-        let recorded = self
-            .node
-            .event(NodeEvent::Unsealed, &[(NodeField::Environment, &context.environment.to_string())])
-            .map_err(NodeFault::from)
-            .and_then(|()| if is_restored { self.forget_restore() } else { Ok(()) });
-        if let Err(fault) = recorded {
-            for environment in opened.iter().rev() {
-                environment.shut().await;
-            }
-            return Err(fault);
-        }
-        self.set_open(Some(State::with(opened)));
-        *gate = Gate::Open;
-        let mut status = (*self.seal_status()).clone();
-        (status.is_sealed, status.progress, status.is_initialized) = (false, 0, true);
-        status.nonce.clear();
-        self.status.store(Arc::new(status));
-        self.wake_jobs();
-        Ok(UnsealAnswer::Open)
-    }
-
-    /// A rekey is in force: `sys/seal-status` tells how many shares there are now.
-    pub(crate) fn shares_changed(&self, environment: &Environment, threshold: Threshold) {
+    /// Another seal is in force: `sys/seal-status` tells which it is.
+    pub(crate) fn seal_changed(&self, environment: &Environment, wraps: Vec<ListedWrap>) {
         if environment.path.is_root() {
-            self.tell_shares(threshold.shares(), threshold.threshold());
+            self.tell_seal(wraps);
         }
     }
 
-    async fn seal_of(&self, root: &Barrier) -> Result<Seal, NodeFault> {
-        let copies = read_seal_record(&*self.store, root.context().environment).await.map_err(Fault::from)?;
-        Seal::found(root.context(), copies).map_err(|error| NodeFault::bad(error.message()))
-    }
-
-    fn tell_shares(&self, shares: u8, threshold: u8) {
-        self.status.rcu(|status| SealStatus { shares, threshold, ..(**status).clone() });
-    }
-
-    /// Where a rekey has left two sets of shares: the one that opened is held, so the other one ends.
-    async fn settle_shares(
-        &self,
-        root: &Arc<Barrier>,
-        root_key: Key32,
-        held: WrapId,
-    ) -> Result<(), NodeFault> {
-        let seal = self.seal_of(root).await?;
-        if !seal.status().has_pending {
-            return Ok(());
-        }
-        let name = root.context().environment.to_string();
-        self.node.event(
-            NodeEvent::Ceremony,
-            &[(NodeField::Action, "rekey-settled"), (NodeField::Environment, &name)],
-        )?;
-        // What the copies say is not proved before now: one that was altered must not keep the store closed.
-        let settled = root.commit_urgent(move |batch| {
-            if !rekey::is_unsettled(&batch.seal_record()?) {
-                return Ok(());
-            }
-            batch.reseal(|record, escrow| {
-                let record = rekey::settled(record, escrow, &root_key, held);
-                Ok::<_, Fault>((
-                    root_key.duplicate(),
-                    record.ok_or(Fault::Internal("a rekey can't be settled"))?,
-                ))
-            })
+    pub(crate) fn tell_seal(&self, wraps: Vec<ListedWrap>) {
+        let (shares, threshold) = wraps.iter().find_map(|wrap| wrap.shares).unwrap_or_default();
+        self.status.rcu(|status| SealStatus {
+            shares,
+            threshold,
+            wraps: wraps.clone(),
+            ..(**status).clone()
         });
-        settled.await?;
-        let seal = self.seal_of(root).await?;
-        if let Some((shares, threshold)) = seal.status().shares {
-            self.tell_shares(shares, threshold);
-        }
-        Ok(())
     }
 
     /// Forgets the shares given so far.
@@ -343,6 +245,7 @@ pub(crate) fn wait_for(
     let known = seal.status();
     status.is_initialized = true;
     (status.shares, status.threshold) = known.shares.unwrap_or_default();
+    status.wraps = seal.wraps();
     status.progress = 0;
     status.cluster_id = uuid(context.store.as_bytes());
     Ok(Waiting { context, seal, shares: UnsealProgress::default(), is_restore })
@@ -383,7 +286,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn uuid(id: &[u8; 16]) -> String {
+pub(crate) fn uuid(id: &[u8; 16]) -> String {
     let digits = hex(id);
     let parts =
         [digits.get(..8), digits.get(8..12), digits.get(12..16), digits.get(16..20), digits.get(20..)];

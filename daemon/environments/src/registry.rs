@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use coffer_audit::{Journal, NodeLog};
 use coffer_barrier::Barrier;
 use coffer_room::Fault;
+use coffer_seal::devices::Devices;
 use coffer_store::Store;
 use coffer_types::{CanonicalPath, Clock, Entropy, EnvironmentPath, Timestamp, random};
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct Means {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// What wraps root keys beside shares.
+    pub devices: Arc<Devices>,
 }
 
 /// All environments that are open, by path. Replaced whole when one is added or goes.
@@ -54,6 +57,7 @@ pub struct Registry {
     pub(crate) node: NodeLog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) devices: Arc<Devices>,
     /// Ceremonies one at a time: init, unseal, seal, restore.
     pub(crate) gate: Mutex<Gate>,
     pub(crate) status: ArcSwap<SealStatus>,
@@ -84,7 +88,7 @@ pub(crate) enum Unsettled {
 
 impl Registry {
     pub(crate) fn assemble(settings: Settings, means: Means, gate: Gate, status: SealStatus) -> Arc<Self> {
-        let Means { store, journal, node, clock, entropy } = means;
+        let Means { store, journal, node, clock, entropy, devices } = means;
         Arc::new(Self {
             settings,
             store,
@@ -92,6 +96,7 @@ impl Registry {
             node,
             clock,
             entropy,
+            devices,
             gate: Mutex::new(gate),
             status: ArcSwap::from_pointee(status),
             open: ArcSwapOption::empty(),
@@ -117,6 +122,11 @@ impl Registry {
         if is_seal {
             self.seals.send_modify(|seals| *seals += 1);
         }
+    }
+
+    /// Whether anything was open since the start.
+    pub(crate) fn was_opened(&self) -> bool {
+        *self.seals.borrow() > 0
     }
 
     /// Changes with every seal.

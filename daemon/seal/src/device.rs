@@ -9,6 +9,7 @@ use keystore_format::{
     seal_record::{Wrap, WrapType},
 };
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// What a wrap is bound to. A device that takes associated data authenticates it; the root id is checked in any case.
 #[derive(Clone, Copy)]
@@ -45,6 +46,36 @@ pub struct Wrapped {
     pub blob: Vec<u8>,
 }
 
+/// What an operator gives for one operation, beside the configuration. Forgotten after it.
+#[derive(Default)]
+pub struct Given {
+    /// The PIN, as it was typed.
+    pub pin: Option<Zeroizing<String>>,
+    /// The registers of a TPM that a new wrap looks at, as `sha256:7,11`.
+    pub pcrs: Option<String>,
+    /// The password of a TPM's owner, who approves what a new wrap looks at.
+    pub owner_password: Option<Zeroizing<String>>,
+}
+
+impl Given {
+    /// Whether nothing was given.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.pin.is_none() && self.pcrs.is_none() && self.owner_password.is_none()
+    }
+
+    /// Refuses what the device can't use, so that nobody believes a PIN is asked for.
+    fn refuse(&self) -> Result<(), DeviceError> {
+        if self.is_nothing() {
+            return Ok(());
+        }
+        Err(DeviceError::new(
+            DeviceTrouble::Configuration,
+            "this seal takes no PIN, registers or owner password from an operator: they belong to seals by TPM",
+        ))
+    }
+}
+
 /// Something outside the daemon that wraps root keys. Calls block.
 pub trait Device: Send {
     /// Which wraps it makes and opens.
@@ -55,6 +86,30 @@ pub trait Device: Send {
     /// # Errors
     /// Why the device could not.
     fn wrap(&mut self, root_key: &Key32, binding: &Binding) -> Result<Wrapped, DeviceError>;
+
+    /// As [`Device::wrap`], with what an operator gave, and under the conditions of an older wrap where there is one.
+    ///
+    /// # Errors
+    /// Why the device could not; [`DeviceTrouble::Configuration`] where it can't use what was given.
+    fn enroll(
+        &mut self,
+        root_key: &Key32,
+        binding: &Binding,
+        _older: Option<&Wrap>,
+        given: &Given,
+    ) -> Result<Wrapped, DeviceError> {
+        given.refuse()?;
+        self.wrap(root_key, binding)
+    }
+
+    /// As [`Device::unwrap`], with what an operator gave.
+    ///
+    /// # Errors
+    /// As [`Device::enroll`].
+    fn unwrap_given(&mut self, wrap: &Wrap, binding: &Binding, given: &Given) -> Result<Key32, DeviceError> {
+        given.refuse()?;
+        self.unwrap(wrap, binding)
+    }
 
     /// Opens a wrap of its type. The key is what the device gave: that it is the root key of `binding` is proved by the
     /// caller, by root id and the seal record's MAC.
@@ -91,6 +146,8 @@ pub enum DeviceTrouble {
     WrongPin,
     /// The PIN or the device is locked after too many wrong ones.
     Locked,
+    /// It needs a PIN, which only an operator can give.
+    NeedsPin,
     /// Its policy refuses: the machine was started with other firmware or software than was approved.
     Policy,
     /// The wrap is not one of this device's key, or was altered.

@@ -87,8 +87,14 @@ pub enum SealError {
     NoRecord,
     /// The seal record has no wrap of the kind that was tried.
     NoWrap,
-    /// The seal record has wraps of devices, which only those can make anew.
+    /// The seal record has wraps of devices that were not made anew.
     OtherWraps,
+    /// Two seals of one environment can't have one name.
+    NameTaken,
+    /// The environment has shares already.
+    SharesThere,
+    /// Nothing would open the environment any more.
+    NoSealLeft,
     /// The key is not the one that the seal record was made with, or the record was altered on disk.
     NotAuthentic,
 }
@@ -101,8 +107,11 @@ impl SealError {
             Self::Entropy => "the operating system gave no randomness",
             Self::NoRecord => "the store has no readable seal record for this environment",
             Self::NoWrap => "the environment is not sealed in this way",
-            Self::OtherWraps => {
-                "the environment has seals beside its shares: remove those first, and add them again afterwards"
+            Self::OtherWraps => "the environment's seals were changed meanwhile: begin again",
+            Self::NameTaken => "the environment has a seal of that name already",
+            Self::SharesThere => "the environment has shares already: `coffer operator rekey` replaces them",
+            Self::NoSealLeft => {
+                "nothing would open the environment any more: add another seal before this one goes"
             }
             Self::NotAuthentic => {
                 "the seal record does not match its key: it was altered on disk, or put back from elsewhere"

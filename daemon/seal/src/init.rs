@@ -66,6 +66,25 @@ impl Inherited {
         let seal = seal_of(context, &root_key, WrapType::Inherit, id, Vec::new(), child_kek, entropy)?;
         Ok(Self { root_key, seal })
     }
+
+    /// Wraps a root key that is there under the KEK that the open parent derives for this child.
+    ///
+    /// # Errors
+    /// [`SealError::Entropy`].
+    pub fn wrap(
+        context: Context,
+        child_kek: &Key32,
+        root_key: &Key32,
+        entropy: &dyn Entropy,
+    ) -> Result<Wrap, SealError> {
+        let id = WrapId(coffer_types::random(entropy)?);
+        let root_id = seal_record::root_id(root_key.expose(), &context);
+        let nonce = coffer_types::random(entropy)?;
+        let blob =
+            seal_record::wrap_root(child_kek.expose(), &context, id, &root_id, &nonce, root_key.expose());
+        let (wrap_type, state) = (WrapType::Inherit, WrapState::Current);
+        Ok(Wrap { id, wrap_type, state, parameters: Vec::new(), blob })
+    }
 }
 
 fn seal_of(

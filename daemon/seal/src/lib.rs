@@ -5,14 +5,15 @@
 //! store and writes none: the barrier does, so that seal record, keyring and head change in one commit.
 //!
 //! What wraps root keys outside the daemon is a [`device::Device`]: a key of an HSM ([`pkcs11`]), a TPM
-//! ([`tpm`]) or a file ([`file`]). Devices alone have hands here, and are asked on threads of their own.
+//! ([`tpm`]) or a file ([`file`]). Devices alone have hands here, and are asked on threads of their own. A configuration
+//! names them ([`devices`]); an environment may have several seals side by side ([`seals`]).
 //!
-//! Deliberately missing: seals by transit key, for which the seal record has room; and the configuration that gives a
-//! daemon its devices.
+//! Deliberately missing: seals by transit key, for which the seal record has room.
 #![forbid(unsafe_code)]
 
 mod ceremony;
 pub mod device;
+pub mod devices;
 mod error;
 pub mod file;
 mod init;
@@ -20,6 +21,7 @@ pub mod pkcs11;
 mod private_file;
 pub mod rekey;
 mod seal;
+pub mod seals;
 pub mod shamir;
 pub mod tpm;
 

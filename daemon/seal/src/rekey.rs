@@ -5,7 +5,12 @@
 //! Nobody can know whether an answer reached its client, so after a rekey that nobody has confirmed the old shares
 //! keep a way back, a wrap that is *pending*: it ends with the first proof that the new shares are held, or it takes the
 //! new ones' place where it is used first. See decision 0093.
-use crate::{SealError, Threshold, init::random_key, shamir};
+use crate::{
+    SealError, Threshold,
+    init::random_key,
+    seals::{NamedWrap, name, replaced},
+    shamir,
+};
 use coffer_secmem::Key32;
 use coffer_types::{Entropy, WrapId};
 use keystore_format::{
@@ -62,6 +67,22 @@ impl NewShares {
         self.shared.wrap
     }
 
+    /// Names the set.
+    #[must_use]
+    pub const fn set_id(&self) -> [u8; 8] {
+        self.set_id
+    }
+
+    /// The KEK, for the keyring.
+    pub(crate) fn escrowed(&self) -> EscrowedKek {
+        escrowed(&self.shared)
+    }
+
+    fn parameters(&self) -> Vec<u8> {
+        let (shares, threshold) = (self.threshold.shares(), self.threshold.threshold());
+        ShamirParameters { shares, threshold, set_id: self.set_id }.encode()
+    }
+
     /// Whether this is one of them, as it was handed out. In constant time over its values.
     #[must_use]
     pub fn holds(&self, share: &Share) -> bool {
@@ -78,38 +99,27 @@ pub enum OldShares {
     KeepAWayBack,
 }
 
-/// The seal record and escrow under `root_key` with `new` in place of `old`; other wraps must be wrapped anew by their
-/// devices, so a record that has some is refused.
+/// The seal record and escrow under `root_key` with `new` in place of `old`. Wraps that are not by shares stay where the
+/// root key stays (a refresh of the shares); under another one, `others` holds what their devices have made anew.
 ///
 /// # Errors
-/// [`SealError::NoWrap`] where `old` is not in force; [`SealError::OtherWraps`]; [`SealError::Entropy`].
+/// [`SealError::NoWrap`] where `old` is not in force; [`SealError::OtherWraps`] where a device's wrap is missing;
+/// [`SealError::Entropy`].
 pub fn rekeyed(
     record: SealRecord,
     escrow: &mut Vec<EscrowedKek>,
     root_key: &Key32,
     (old, new): (&SharedKek, &NewShares),
     old_shares: OldShares,
+    others: &[NamedWrap],
     entropy: &dyn Entropy,
 ) -> Result<SealRecord, SealError> {
     let replaced = record.wraps.iter().find(|wrap| wrap.id == old.wrap && wrap.wrap_type == WrapType::Shamir);
     let replaced = replaced.ok_or(SealError::NoWrap)?;
-    if record.wraps.iter().any(|wrap| wrap.wrap_type != WrapType::Shamir) {
-        return Err(SealError::OtherWraps);
-    }
-    let threshold = new.threshold;
-    let parameters =
-        ShamirParameters { shares: threshold.shares(), threshold: threshold.threshold(), set_id: new.set_id };
-    let mut wraps =
-        vec![wrapped(&record, root_key, &new.shared, parameters.encode(), WrapState::Current, entropy)?];
+    let mut wraps = vec![shared_wrap(&record, root_key, new, entropy)?];
     if old_shares == OldShares::KeepAWayBack {
-        wraps.push(wrapped(
-            &record,
-            root_key,
-            old,
-            replaced.parameters.clone(),
-            WrapState::Pending,
-            entropy,
-        )?);
+        let parameters = replaced.parameters.clone();
+        wraps.push(wrapped(&record, root_key, old, parameters, WrapState::Pending, entropy)?);
     }
     let mut digests = record.share_digests.clone();
     digests.extend(new.shares.iter().map(|share| ShareDigest { set_id: new.set_id, digest: share.digest() }));
@@ -119,31 +129,52 @@ pub fn rekeyed(
         .map(escrowed)
         .collect();
     escrow.sort_by_key(|one| one.wrap);
-    Ok(next(record, root_key, wraps, digests))
+    beside(record, root_key, wraps, digests, others)
 }
 
-/// The seal record under another root key with all its shares as they are, by the escrow of their KEKs.
+/// The seal record under another root key with all its shares as they are, by the escrow of their KEKs, and with what
+/// devices have made anew.
 ///
 /// # Errors
-/// [`SealError::OtherWraps`] where a wrap is not by shares; [`SealError::NoWrap`] where the escrow lacks a KEK;
+/// [`SealError::OtherWraps`] where a device's wrap is missing; [`SealError::NoWrap`] where the escrow lacks a KEK;
 /// [`SealError::Entropy`].
 pub fn rotated(
     record: SealRecord,
     escrow: &[EscrowedKek],
     root_key: &Key32,
+    others: &[NamedWrap],
     entropy: &dyn Entropy,
 ) -> Result<SealRecord, SealError> {
     let again = |wrap: &Wrap| {
-        if wrap.wrap_type != WrapType::Shamir {
-            return Err(SealError::OtherWraps);
-        }
         let kept = escrow.iter().find(|kept| kept.wrap == wrap.id).ok_or(SealError::NoWrap)?;
         let shared = SharedKek { wrap: wrap.id, kek: Key32::derive(|kek| kek.copy_from_slice(&*kept.kek)) };
         wrapped(&record, root_key, &shared, wrap.parameters.clone(), wrap.state, entropy)
     };
-    let wraps = record.wraps.iter().map(again).collect::<Result<_, _>>()?;
+    let by_shares = record.wraps.iter().filter(|wrap| wrap.wrap_type == WrapType::Shamir);
+    let wraps = by_shares.map(again).collect::<Result<_, _>>()?;
     let digests = record.share_digests.clone();
-    Ok(next(record, root_key, wraps, digests))
+    beside(record, root_key, wraps, digests, others)
+}
+
+/// The next seal record: these wraps by shares, and beside them all others, under the root key.
+fn beside(
+    record: SealRecord,
+    root_key: &Key32,
+    mut wraps: Vec<Wrap>,
+    digests: Vec<ShareDigest>,
+    others: &[NamedWrap],
+) -> Result<SealRecord, SealError> {
+    let root_id = seal_record::root_id(root_key.expose(), &record.ctx);
+    if root_id == record.root_id {
+        wraps.extend(record.wraps.iter().filter(|wrap| wrap.wrap_type != WrapType::Shamir).cloned());
+        return Ok(next(record, root_key, wraps, digests));
+    }
+    let again = replaced(&record, others)?;
+    let named = again.iter().map(|new| (new.wrap.id, new.name.clone())).collect();
+    wraps.extend(again.into_iter().map(|new| new.wrap));
+    let mut record = next(record, root_key, wraps, digests);
+    name(&mut record, named)?;
+    Ok(record)
 }
 
 /// The seal record, under the same root key, once it is known which of two sets of shares is held: only that one stays.
@@ -158,11 +189,14 @@ pub fn settled(
     if !is_unsettled(&record) {
         return None;
     }
-    let kept = record.wraps.iter().find(|wrap| wrap.id == held)?;
+    if !record.wraps.iter().any(|wrap| wrap.id == held) {
+        return None;
+    }
     escrow.retain(|kek| kek.wrap == held);
-    let kept = Wrap { state: WrapState::Current, ..kept.clone() };
+    let stays = record.wraps.iter().filter(|wrap| wrap.id == held || wrap.wrap_type != WrapType::Shamir);
+    let wraps = stays.map(|wrap| Wrap { state: WrapState::Current, ..wrap.clone() }).collect();
     let digests = record.share_digests.clone();
-    Some(next(record, root_key, vec![kept], digests))
+    Some(next(record, root_key, wraps, digests))
 }
 
 /// Whether two sets of shares open the environment, so that the one which is held is to be found out.
@@ -173,6 +207,16 @@ pub fn is_unsettled(record: &SealRecord) -> bool {
 
 fn escrowed(shared: &SharedKek) -> EscrowedKek {
     EscrowedKek { wrap: shared.wrap, kek: Zeroizing::new(*shared.kek.expose()) }
+}
+
+/// The wrap in force by new shares.
+pub(crate) fn shared_wrap(
+    record: &SealRecord,
+    root_key: &Key32,
+    new: &NewShares,
+    entropy: &dyn Entropy,
+) -> Result<Wrap, SealError> {
+    wrapped(record, root_key, &new.shared, new.parameters(), WrapState::Current, entropy)
 }
 
 fn wrapped(
@@ -190,7 +234,8 @@ fn wrapped(
     Ok(Wrap { id: shared.wrap, wrap_type: WrapType::Shamir, state, parameters, blob })
 }
 
-fn next(
+/// The record of the next generation.
+pub(crate) fn next(
     record: SealRecord,
     root_key: &Key32,
     wraps: Vec<Wrap>,

@@ -1,5 +1,8 @@
 //! The seal of a closed environment, as it lies in the store: read before there is a key to check it with.
-use crate::SealError;
+use crate::{
+    SealError,
+    seals::{ListedWrap, listed},
+};
 use coffer_secmem::Key32;
 use keystore_format::{
     ids::WrapId,
@@ -8,6 +11,7 @@ use keystore_format::{
 };
 
 /// The copies of a seal record, of which one is enough.
+#[derive(Clone)]
 pub struct Seal {
     context: Context,
     copies: Vec<Vec<u8>>,
@@ -88,6 +92,17 @@ impl Seal {
             }
         }
         Err(failed)
+    }
+
+    /// Whether a copy of the seal record is authentic under this root key.
+    pub(crate) fn is_authentic(&self, root_key: &Key32) -> bool {
+        self.copies.iter().any(|copy| is_authentic(copy, root_key))
+    }
+
+    /// The wraps of the newer copy.
+    #[must_use]
+    pub fn wraps(&self) -> Vec<ListedWrap> {
+        self.copies().next().map(|copy| listed(copy.claimed())).unwrap_or_default()
     }
 
     pub(crate) fn copies(&self) -> impl Iterator<Item = Unverified<'_>> {

@@ -12,6 +12,7 @@ mod policies;
 mod rekey;
 mod root_token;
 mod route;
+mod seals;
 mod snapshot;
 mod ui;
 
@@ -67,7 +68,7 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::Seal, Op::Write) => keys::seal(desk),
         (Route::KeyStatus, Op::Read) => keys::status(desk),
         (Route::Rotate | Route::RotateKeyring, Op::Write) => keys::rotate(desk),
-        (Route::RotateRoot, Op::Write) => rekey::rotate_root(desk),
+        (Route::RotateRoot, Op::Write) => rekey::rotate_root(desk, &request.params).await,
         (Route::Rekey | Route::RotateRootInit, Op::Read) => rekey::status(desk).await,
         (Route::Rekey | Route::RotateRootInit, Op::Write) => rekey::begin(desk, &request.params).await,
         (Route::Rekey | Route::RotateRootInit, Op::Delete) => rekey::cancel(desk),
@@ -85,6 +86,12 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::RootTokenUpdate | Route::RootTokenAttemptUpdate, Op::Write) => {
             root_token::update(desk, &request.params).await
         }
+        (Route::Seals, Op::Read) => seals::list(desk).await,
+        (Route::SealChange, Op::Read) => seals::status(desk).await,
+        (Route::SealChange, Op::Write) => seals::begin(desk, &request.params).await,
+        (Route::SealChange, Op::Delete) => seals::cancel(desk),
+        (Route::SealUpdate, Op::Write) => seals::update(desk, &request.params).await,
+        (Route::SealVerify, Op::Write) => seals::verify(desk, &request.params).await,
         (Route::UiMounts, Op::Read) => ui::mounts(desk),
         (Route::UiMount, Op::Read) => ui::mount(desk),
         (Route::AuditReceipt, Op::Read) => audit::receipt(desk).await,
@@ -127,6 +134,10 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             | Route::RootTokenUpdate
             | Route::RootTokenAttempt
             | Route::RootTokenAttemptUpdate
+            | Route::Seals
+            | Route::SealChange
+            | Route::SealUpdate
+            | Route::SealVerify
             | Route::UiMounts
             | Route::UiMount
             | Route::AuditReceipt

@@ -4,10 +4,13 @@
 //! are in force with the answer that hands them out, and the old ones keep a way back until somebody has shown the new
 //! ones, here or by unsealing: an answer may be lost, and then nobody would hold any (decision 0093).
 use super::Desk;
-use crate::ceremonies::{Collected, Made, NewKeys, Rekey, collect, seal_of};
+use crate::ceremonies::{Collected, Made, NewKeys, NewRoot, Rekey, collect, seal_of};
+use crate::sealing::{reseal, unsealable, wrapped_anew};
+use crate::{Environment, Registry};
 use coffer_room::{Answer, Change, Fault, Outcome};
+use coffer_seal::device::Given;
 use coffer_seal::rekey::{NewShares, OldShares, rekeyed, rotated, settled};
-use coffer_seal::{Seal, SealError, Threshold, UnsealProgress};
+use coffer_seal::{Seal, Threshold, UnsealProgress};
 use coffer_secmem::Key32;
 use coffer_wire::{Object, Params};
 use keystore_format::share::Share;
@@ -22,18 +25,39 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
     let number = |name, other| Ok::<_, Fault>(params.number(name)?.unwrap_or(other));
     let threshold = Threshold::new(number("secret_shares", 5)?, number("secret_threshold", 3)?)
         .map_err(|error| Fault::bad(error.message()))?;
-    let is_verified_first = params.boolean("require_verification")?.unwrap_or_default();
+    let flag = |name| Ok::<_, Fault>(params.boolean(name)?.unwrap_or_default());
+    let (is_refresh, revokes_holder) = (flag("refresh")?, flag("revoke_holder")?);
+    let is_verified_first = flag("require_verification")?;
+    if is_refresh && revokes_holder {
+        return Err(Fault::bad("'refresh' keeps the root key, and 'revoke_holder' replaces it: choose one"));
+    }
+    if revokes_holder && !is_verified_first {
+        return Err(Fault::bad(
+            "'revoke_holder' needs 'require_verification': else the old shares keep a way back until the new ones are used",
+        ));
+    }
     let seal = seal_of(desk.environment, &*desk.registry.store).await?;
+    // Devices are asked now, and not when the holders have given their shares.
+    let root = if is_refresh { None } else { Some(new_root(desk, params).await?) };
     let nonce = desk.registry.request_id()?;
     let mut rekey = desk.environment.ceremonies.rekey();
     if rekey.as_ref().is_some_and(Rekey::is_under_way) {
         return Err(Fault::bad("a rekey is under way already: cancel it, or give it its shares"));
     }
     let old = UnsealProgress::default();
-    let begun = Rekey { nonce: nonce.clone(), threshold, is_verified_first, old, made: None };
+    let begun =
+        Rekey { nonce: nonce.clone(), threshold, is_verified_first, revokes_holder, old, root, made: None };
     let described = described(Some(&begun), required(&seal));
     *rekey = Some(begun);
     Ok(Outcome::Answer(Answer::system(described).commit("nonce", nonce.as_bytes())))
+}
+
+/// Another root key, wrapped by everything that wraps the present one beside shares.
+async fn new_root(desk: &Desk<'_>, params: &Params) -> Result<NewRoot, Fault> {
+    let root = Key32::generate(&mut |bytes| desk.environment.entropy().fill(bytes))?;
+    let given = Given { pin: params.string("pin")?, ..Given::default() };
+    let others = wrapped_anew(desk.registry, desk.environment, &root, &given).await?;
+    Ok(NewRoot { root, others: Arc::new(others) })
 }
 
 pub(super) async fn status(desk: &Desk<'_>) -> Result<Outcome, Fault> {
@@ -94,8 +118,17 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
         Collected::Joined(joined) => joined,
     };
     let new = NewShares::new(context, rekey.threshold, entropy).map_err(unsealable)?;
-    let root = Key32::generate(&mut |bytes| entropy.fill(bytes))?;
-    let keys = Arc::new(NewKeys { old: joined.shared, old_root: joined.root_key, root, new });
+    let root = rekey.root.as_ref().map_or_else(
+        || NewRoot { root: joined.root_key.duplicate(), others: Arc::default() },
+        NewRoot::duplicate,
+    );
+    let keys = Arc::new(NewKeys {
+        old: joined.shared,
+        old_root: joined.root_key,
+        root,
+        new,
+        revokes_holder: rekey.revokes_holder,
+    });
     let proof = desk.registry.request_id()?;
     let (is_verified_first, own) = (rekey.is_verified_first, rekey.nonce.clone());
     let made = |is_in_force| Made {
@@ -118,12 +151,9 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     let in_force = Arc::new(Mutex::new(Some(in_force)));
     let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
-        put_in_force(batch, &environment, &keys, OldShares::KeepAWayBack)?;
-        let (ended, registry, threshold) =
-            (Arc::clone(&environment), Arc::clone(&registry), keys.new.threshold());
-        let (in_force, own) = (Arc::clone(&in_force), own.clone());
+        put_in_force(batch, &registry, &environment, &keys, OldShares::KeepAWayBack)?;
+        let (ended, in_force, own) = (Arc::clone(&environment), Arc::clone(&in_force), own.clone());
         batch.after(Box::new(move || {
-            registry.shares_changed(&ended, threshold);
             // Another may have been begun meanwhile: that one goes on.
             if let Some(rekey) = ended.ceremonies.rekey().as_mut().filter(|rekey| rekey.nonce == own) {
                 rekey.made = in_force.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -134,7 +164,16 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
 }
 
 fn handed_out(keys: &NewKeys, nonce: &str, proof: &str, is_verified_first: bool) -> Result<Object, Fault> {
-    let shares = &keys.new.shares;
+    let answer = Object::new().boolean("complete", true).string("nonce", nonce);
+    Ok(handed_out_shares(answer, &keys.new.shares)?
+        .null("pgp_fingerprints")
+        .boolean("backup", false)
+        .boolean("verification_required", is_verified_first)
+        .string("verification_nonce", proof))
+}
+
+/// Shares, in their three forms.
+pub(super) fn handed_out_shares(answer: Object, shares: &[Share]) -> Result<Object, Fault> {
     let texts: Vec<_> = shares
         .iter()
         .map(|share| share.to_text())
@@ -142,33 +181,35 @@ fn handed_out(keys: &NewKeys, nonce: &str, proof: &str, is_verified_first: bool)
         .map_err(|_| Fault::Internal("a share can't be written as text"))?;
     let hex: Vec<_> = shares.iter().map(Share::to_hex).collect();
     let base64: Vec<_> = shares.iter().map(Share::to_base64).collect();
-    Ok(Object::new()
-        .boolean("complete", true)
-        .string("nonce", nonce)
+    Ok(answer
         .strings("keys", hex.iter().map(|share| share.as_str()))
         .strings("keys_base64", base64.iter().map(|share| share.as_str()))
-        .strings("shares", texts.iter().map(|share| share.as_str()))
-        .null("pgp_fingerprints")
-        .boolean("backup", false)
-        .boolean("verification_required", is_verified_first)
-        .string("verification_nonce", proof))
+        .strings("shares", texts.iter().map(|share| share.as_str())))
 }
 
 /// One commit: the keyring under the new root key, the seal record with the new shares, and the head.
 fn put_in_force(
     batch: &mut coffer_barrier::Batch<'_>,
-    environment: &crate::Environment,
+    registry: &Arc<Registry>,
+    environment: &Arc<Environment>,
     keys: &NewKeys,
     old_shares: OldShares,
 ) -> Result<(), Fault> {
     if !batch.is_root_key(&keys.old_root)? {
-        return Err(Fault::Conflict("the root key was changed meanwhile: begin again".into()));
+        return Err(changed_meanwhile());
     }
-    batch.reseal(|record, escrow| -> Result<_, Fault> {
-        let shares = (&keys.old, &keys.new);
-        let record = rekeyed(record, escrow, &keys.root, shares, old_shares, environment.entropy());
-        Ok((keys.root.duplicate(), record.map_err(unsealable)?))
-    })
+    if keys.revokes_holder {
+        batch.rotate()?;
+        let registry = Arc::clone(registry);
+        batch.after(Box::new(move || registry.wake_jobs()));
+    }
+    let NewRoot { root, others } = &keys.root;
+    let shares = (&keys.old, &keys.new);
+    reseal(batch, registry, environment, |record, escrow| {
+        let record = rekeyed(record, escrow, root, shares, old_shares, others, environment.entropy());
+        Ok((root.duplicate(), record.map_err(unsealable)?))
+    })?;
+    Ok(())
 }
 
 pub(super) async fn verify_status(desk: &Desk<'_>) -> Result<Outcome, Fault> {
@@ -210,15 +251,12 @@ pub(super) fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault>
     let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
         if is_in_force {
-            settle(batch, &keys)?;
+            settle(batch, &registry, &environment, &keys)?;
         } else {
-            put_in_force(batch, &environment, &keys, OldShares::End)?;
+            put_in_force(batch, &registry, &environment, &keys, OldShares::End)?;
         }
-        let (ended, registry, threshold) =
-            (Arc::clone(&environment), Arc::clone(&registry), keys.new.threshold());
-        let shown = nonce.to_string();
+        let (ended, shown) = (Arc::clone(&environment), nonce.to_string());
         batch.after(Box::new(move || {
-            registry.shares_changed(&ended, threshold);
             ended
                 .ceremonies
                 .rekey()
@@ -230,14 +268,21 @@ pub(super) fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault>
 }
 
 /// The new shares are held: the way back of the old ones ends.
-fn settle(batch: &mut coffer_barrier::Batch<'_>, keys: &NewKeys) -> Result<(), Fault> {
-    if !batch.is_root_key(&keys.root)? {
-        return Err(Fault::Conflict("the root key was changed meanwhile: begin again".into()));
+fn settle(
+    batch: &mut coffer_barrier::Batch<'_>,
+    registry: &Arc<Registry>,
+    environment: &Arc<Environment>,
+    keys: &NewKeys,
+) -> Result<(), Fault> {
+    let root = &keys.root.root;
+    if !batch.is_root_key(root)? {
+        return Err(changed_meanwhile());
     }
-    batch.reseal(|record, escrow| -> Result<_, Fault> {
-        let record = settled(record, escrow, &keys.root, keys.new.wrap());
-        Ok((keys.root.duplicate(), record.ok_or(Fault::bad("nothing is left to be shown"))?))
-    })
+    reseal(batch, registry, environment, |record, escrow| {
+        let record = settled(record, escrow, root, keys.new.wrap());
+        Ok((root.duplicate(), record.ok_or(Fault::bad("nothing is left to be shown"))?))
+    })?;
+    Ok(())
 }
 
 /// Drops the showing; without shares in force yet, the whole rekey.
@@ -252,17 +297,25 @@ pub(super) fn verify_cancel(desk: &Desk<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::Answer(Answer::empty()))
 }
 
-/// A new root key under the same shares, without calling their holders.
-pub(super) fn rotate_root(desk: &Desk<'_>) -> Result<Outcome, Fault> {
-    let environment = Arc::clone(desk.environment);
-    let root = Key32::generate(&mut |bytes| environment.entropy().fill(bytes))?;
+/// A new root key under the same shares and seals, without calling the holders.
+pub(super) async fn rotate_root(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let old_root = desk.environment.barrier().root_key()?;
+    let NewRoot { root, others } = new_root(desk, params).await?;
+    let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
-        batch.reseal(|record, escrow| -> Result<_, Fault> {
-            let record = rotated(record, escrow, &root, environment.entropy()).map_err(unsealable)?;
-            Ok((root.duplicate(), record))
+        if !batch.is_root_key(&old_root)? {
+            return Err(changed_meanwhile());
+        }
+        reseal(batch, &registry, &environment, |record, escrow| {
+            let record = rotated(record, escrow, &root, &others, environment.entropy());
+            Ok((root.duplicate(), record.map_err(unsealable)?))
         })?;
         Ok(Answer::empty())
     })))
+}
+
+fn changed_meanwhile() -> Fault {
+    Fault::Conflict("the root key was changed meanwhile: begin again".into())
 }
 
 fn none_under_way() -> Fault {
@@ -273,16 +326,8 @@ fn none_to_show() -> Fault {
     Fault::bad("no new shares wait to be shown")
 }
 
-fn other_nonce() -> Fault {
+pub(super) fn other_nonce() -> Fault {
     Fault::bad(
         "'nonce' is not that of the ceremony under way: look at its status, and whether it is the one you meant",
     )
-}
-
-fn unsealable(error: SealError) -> Fault {
-    match error {
-        SealError::Entropy => coffer_types::EntropyError.into(),
-        SealError::OtherWraps | SealError::NoWrap => Fault::bad(error.message()),
-        SealError::NoRecord | SealError::NotAuthentic => Fault::Unavailable(error.message().into()),
-    }
 }

@@ -10,10 +10,11 @@ use super::{
     srk::Srk,
     transport::{Address, Channel, Wire},
 };
-use crate::device::{Binding, Device, DeviceError, DeviceTrouble, Wrapped};
+use crate::device::{Binding, Device, DeviceError, DeviceTrouble, Given, Wrapped};
 use coffer_secmem::Key32;
 use coffer_types::Entropy;
 use keystore_format::{
+    error::FormatError,
     seal_record::{Wrap, WrapType},
     tpm_wrap::{PcrSelection, TpmBlob, TpmParameters},
 };
@@ -24,11 +25,12 @@ use std::{
 use zeroize::Zeroizing;
 
 /// Where a PIN comes from, asked once for each operation that needs it.
-pub type PinSource = Box<dyn FnMut() -> std::result::Result<Zeroizing<Vec<u8>>, DeviceError> + Send>;
+pub type PinSource = Arc<dyn Fn() -> std::result::Result<Zeroizing<Vec<u8>>, DeviceError> + Send + Sync>;
 /// The password of the TPM's owner, empty where it has none.
 pub type OwnerPassword = Zeroizing<Vec<u8>>;
 
 /// How a TPM is used.
+#[derive(Clone)]
 pub struct TpmConfig {
     /// Where it is.
     pub address: Address,
@@ -45,7 +47,7 @@ pub struct TpmConfig {
     pub deadline: Duration,
 }
 
-pub(super) type Connect = Box<dyn Fn(&Address, Instant) -> Result<Box<dyn Channel>> + Send>;
+pub(super) type Connect = Arc<dyn Fn(&Address, Instant) -> Result<Box<dyn Channel>> + Send + Sync>;
 
 /// A TPM 2.0.
 pub struct TpmDevice {
@@ -61,7 +63,7 @@ impl TpmDevice {
         Self::over(
             config,
             entropy,
-            Box::new(|address, deadline| Ok(Box::new(Wire::open(address, deadline)?))),
+            Arc::new(|address, deadline| Ok(Box::new(Wire::open(address, deadline)?))),
         )
     }
 
@@ -198,15 +200,55 @@ impl TpmDevice {
     }
 
     /// The authorisation value for the PIN; empty without one. Asked before the TPM is, since people take their time.
-    fn auth(&mut self, is_needed: bool) -> std::result::Result<Zeroizing<Vec<u8>>, DeviceError> {
+    fn auth(&self, is_needed: bool) -> std::result::Result<Zeroizing<Vec<u8>>, DeviceError> {
         let wanted = |sentence| Err(DeviceError::new(DeviceTrouble::Configuration, sentence));
-        match (is_needed, &mut self.config.pin) {
+        match (is_needed, &self.config.pin) {
             (false, _) => Ok(Zeroizing::new(Vec::new())),
-            (true, None) => wanted("this seal needs a PIN, and none is configured"),
+            (true, None) => Err(needs_pin()),
             (true, Some(source)) => match object::auth_value(&source()?) {
                 auth if auth.iter().all(|byte| *byte == 0) => wanted("the PIN is empty"),
                 auth => Ok(auth),
             },
+        }
+    }
+
+    /// The same TPM under the conditions of one operation: of the wrap that is to be made anew, or that an operator gave,
+    /// or else those that are configured.
+    fn with(&self, older: Option<&Wrap>, given: &Given) -> std::result::Result<Self, DeviceError> {
+        let mut config = self.config.clone();
+        if let Some(pin) = &given.pin {
+            let pin = Zeroizing::new(pin.as_bytes().to_vec());
+            config.pin = Some(Arc::new(move || Ok(pin.clone())));
+        }
+        let wrong = |sentence| Err(DeviceError::new(DeviceTrouble::Configuration, sentence));
+        match (older, &given.pcrs) {
+            (None, None) => {}
+            (None, Some(text)) => match policy::parse_pcrs(text) {
+                Ok(pcrs) => config.pcrs = Some(pcrs),
+                Err(sentence) => return wrong(sentence),
+            },
+            (Some(_), Some(_)) => {
+                return wrong("a seal keeps its registers: remove it, and add it again with others");
+            }
+            (Some(older), None) => {
+                let conditions = TpmParameters::decode(&older.parameters).map_err(|error| altered(&error))?;
+                config.pcrs = conditions.pcrs;
+                match (conditions.pin, &config.pin) {
+                    (true, None) => return Err(needs_pin()),
+                    (true, Some(_)) => {}
+                    (false, _) => config.pin = None,
+                }
+            }
+        }
+        Ok(Self { config, entropy: Arc::clone(&self.entropy), connect: Arc::clone(&self.connect) })
+    }
+
+    /// Sees to it that something is approved: what was started now, where nothing is or the owner asks for it.
+    fn see_approved(&mut self, given: &Given) -> std::result::Result<(), DeviceError> {
+        match &given.owner_password {
+            Some(owner) => self.approve(&Zeroizing::new(owner.as_bytes().to_vec())),
+            None if matches!(self.approval()?, Approval::Policy(_)) => Ok(()),
+            None => self.approve(&OwnerPassword::default()),
         }
     }
 
@@ -270,12 +312,33 @@ impl Device for TpmDevice {
         })
     }
 
+    fn enroll(
+        &mut self,
+        root_key: &Key32,
+        binding: &Binding,
+        older: Option<&Wrap>,
+        given: &Given,
+    ) -> std::result::Result<Wrapped, DeviceError> {
+        let mut device = self.with(older, given)?;
+        if older.is_none() {
+            device.see_approved(given)?;
+        }
+        device.wrap(root_key, binding)
+    }
+
+    fn unwrap_given(
+        &mut self,
+        wrap: &Wrap,
+        binding: &Binding,
+        given: &Given,
+    ) -> std::result::Result<Key32, DeviceError> {
+        self.with(None, given)?.unwrap(wrap, binding)
+    }
+
     fn unwrap(&mut self, wrap: &Wrap, _binding: &Binding) -> std::result::Result<Key32, DeviceError> {
         let read =
             TpmParameters::decode(&wrap.parameters).and_then(|it| Ok((it, TpmBlob::decode(&wrap.blob)?)));
-        let (parameters, blob) = read.map_err(|error| {
-            DeviceError::new(DeviceTrouble::NotAuthentic, format!("the wrap by TPM was altered: its {error}"))
-        })?;
+        let (parameters, blob) = read.map_err(|error| altered(&error))?;
         let pinned = self.config.srk_name.unwrap_or(parameters.srk_name);
         let TpmParameters { pin, pcrs, approval_index, .. } = parameters;
         let auth = self.auth(pin)?;
@@ -296,6 +359,17 @@ impl Device for TpmDevice {
             _ => Ok(()),
         })
     }
+}
+
+fn needs_pin() -> DeviceError {
+    DeviceError::new(
+        DeviceTrouble::NeedsPin,
+        "this seal needs its PIN, which the configuration does not have: give it with --pin",
+    )
+}
+
+fn altered(error: &FormatError) -> DeviceError {
+    DeviceError::new(DeviceTrouble::NotAuthentic, format!("the wrap by TPM was altered: its {error}"))
 }
 
 /// `TPM_RC_LOCKOUT`.

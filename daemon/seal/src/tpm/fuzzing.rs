@@ -63,13 +63,13 @@ pub(super) fn fuzz(bytes: &[u8]) {
         let config = TpmConfig {
             address: Address::Tcp { host: String::new(), port: 0 },
             pcrs: Some(PcrSelection { bank: PcrBank::Sha256, mask: [0x80, 0x08, 0] }),
-            pin: Some(Box::new(|| Ok(Zeroizing::new(b"1234".to_vec())))),
+            pin: Some(Arc::new(|| Ok(Zeroizing::new(b"1234".to_vec())))),
             approval_index: super::APPROVAL_INDEX,
             srk_name: None,
             deadline: Duration::from_secs(5),
         };
         let left = Arc::new(Mutex::new(input.clone()));
-        TpmDevice::over(config, Arc::new(Sevens), Box::new(move |_, _| Ok(Box::new(Script(left.clone())))))
+        TpmDevice::over(config, Arc::new(Sevens), Arc::new(move |_, _| Ok(Box::new(Script(left.clone())))))
     };
     // No answer can be authentic: the secret that a session rests on is new each time.
     assert!(device().unwrap(&wrap, &binding).is_err(), "opened without a TPM");

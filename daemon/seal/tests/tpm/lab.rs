@@ -140,7 +140,7 @@ pub(crate) fn config(address: Address, pcrs: Option<&str>, pin: Option<&str>) ->
     TpmConfig {
         address,
         pcrs: pcrs.map(|pcrs| parse_pcrs(pcrs).unwrap()),
-        pin: pin.map(|pin| Box::new(move || Ok(Zeroizing::new(pin.clone().into_bytes()))) as _),
+        pin: pin.map(|pin| Arc::new(move || Ok(Zeroizing::new(pin.clone().into_bytes()))) as _),
         approval_index: APPROVAL_INDEX,
         srk_name: None,
         deadline: Duration::from_secs(20),

@@ -1,0 +1,233 @@
+//! Opening a sealed store: by shares, or by a device that the configuration names.
+//!
+//! Devices open by themselves once, after a start. Whoever seals a running daemon has a reason: then it opens by shares,
+//! by a PIN that an operator gives, or after the next start.
+use crate::Registry;
+use crate::node::{Gate, NodeFault, UnsealAnswer, Waiting, uuid};
+use crate::open;
+use crate::registry::State;
+use coffer_audit::{NodeEvent, NodeField};
+use coffer_barrier::{Barrier, read_seal_record};
+use coffer_room::Fault;
+use coffer_seal::device::{DeviceTrouble, Given};
+use coffer_seal::devices::{Opened, Refused};
+use coffer_seal::{Offered, Seal, rekey, seals};
+use coffer_secmem::Key32;
+use coffer_types::{EnvironmentPath, WrapId};
+use std::sync::Arc;
+
+impl Registry {
+    /// Takes one share. Opens the node with the last that is needed.
+    ///
+    /// # Errors
+    /// Says what is wrong with the share; the progress is kept. Or why the store does not open.
+    pub async fn unseal(self: &Arc<Self>, share: &str) -> Result<UnsealAnswer, NodeFault> {
+        let mut gate = self.gate.lock().await;
+        let waiting = match &mut *gate {
+            Gate::Uninitialized => return Err(not_initialized()),
+            Gate::Open => return Ok(UnsealAnswer::Open),
+            Gate::Sealed(waiting) => waiting,
+        };
+        let offered = waiting.shares.offer(share, &waiting.seal, &*self.entropy);
+        let mut status = (*self.seal_status()).clone();
+        status.progress = waiting.shares.progress(&waiting.seal).map_or(0, |(have, _)| have);
+        status.nonce = waiting.shares.nonce().map_or_else(String::new, |nonce| uuid(&nonce));
+        let (progress, threshold) = (status.progress.to_string(), status.threshold.to_string());
+        let fields = [(NodeField::Progress, progress.as_str()), (NodeField::Threshold, threshold.as_str())];
+        self.status.store(Arc::new(status));
+        let joined = match offered {
+            Err(refused) => {
+                self.node.event(NodeEvent::UnsealRefused, &fields)?;
+                return Err(NodeFault::bad(refused.message()));
+            }
+            Ok(Offered::Progress { .. }) => {
+                self.node.event(NodeEvent::UnsealProgress, &fields)?;
+                return Ok(UnsealAnswer::Progress);
+            }
+            Ok(Offered::Complete(joined)) => joined,
+        };
+        self.open_store(&mut gate, joined.root_key, Some(joined.shared.wrap), "shamir").await?;
+        Ok(UnsealAnswer::Open)
+    }
+
+    /// Tries the devices that wrap the root key, once after a start. Returns whether there is nothing more to try: the
+    /// store is open, or no device will open it without an operator.
+    pub async fn unseal_by_devices(self: &Arc<Self>) -> bool {
+        let waiting = match &*self.gate.lock().await {
+            Gate::Sealed(waiting) if !self.was_opened() && !waiting.is_restore => Some(waiting.seal.clone()),
+            _ => None,
+        };
+        let Some(seal) = waiting.filter(|seal| seal.wraps().iter().any(is_by_device)) else { return true };
+        // Without the gate: a device that takes its time keeps nobody from opening the store by shares.
+        match self.ask_devices(seal, EnvironmentPath::root(), None, Given::default()).await {
+            Ok(Opened { root_key, by }) => {
+                let mut gate = self.gate.lock().await;
+                if self.was_opened() {
+                    return true;
+                }
+                let opened = self.open_store(&mut gate, root_key, None, "device").await;
+                if let Err(NodeFault(fault)) = opened {
+                    tracing::error!(
+                        by,
+                        cause = coffer_audit::fault_name(&fault),
+                        "the seal opened, and the store does not"
+                    );
+                }
+                true
+            }
+            Err(refused) => {
+                for Refused { name, error } in &refused {
+                    tracing::error!(seal = name, %error, "a seal does not open the store");
+                }
+                refused.iter().all(|refused| !is_passing(refused.error.kind))
+            }
+        }
+    }
+
+    /// Opens by one device, with the PIN that an operator gives.
+    ///
+    /// # Errors
+    /// Why it does not open; without a PIN, since whoever sealed a running daemon has a reason.
+    pub async fn unseal_by(self: &Arc<Self>, name: &str, given: Given) -> Result<UnsealAnswer, NodeFault> {
+        let seal = match &*self.gate.lock().await {
+            Gate::Uninitialized => return Err(not_initialized()),
+            Gate::Open => return Ok(UnsealAnswer::Open),
+            Gate::Sealed(waiting) => waiting.seal.clone(),
+        };
+        let wraps = seal.wraps();
+        if !wraps.iter().any(|wrap| wrap.name == name && is_by_device(wrap)) {
+            return Err(NodeFault::bad(
+                "the store has no seal of this name: `coffer operator status` names them",
+            ));
+        }
+        if given.pin.is_none() {
+            return Err(NodeFault::bad("a seal opens by itself after a start only: give its PIN, or shares"));
+        }
+        // Before the PIN is shown: what is tried is recorded.
+        let fields = [(NodeField::Action, "by-pin")];
+        self.node.event(NodeEvent::UnsealProgress, &fields)?;
+        match self.ask_devices(seal, EnvironmentPath::root(), Some(name.to_owned()), given).await {
+            Ok(Opened { root_key, .. }) => {
+                let mut gate = self.gate.lock().await;
+                self.open_store(&mut gate, root_key, None, "device").await?;
+                Ok(UnsealAnswer::Open)
+            }
+            Err(refused) => {
+                self.node.event(NodeEvent::UnsealRefused, &fields)?;
+                let first = refused.into_iter().next();
+                Err(NodeFault::bad(first.map_or_else(String::new, |refused| refused.error.sentence)))
+            }
+        }
+    }
+
+    /// Asks the devices on a thread that may wait.
+    pub(crate) async fn ask_devices(
+        &self,
+        seal: Seal,
+        environment: EnvironmentPath,
+        only: Option<String>,
+        given: Given,
+    ) -> Result<Opened, Vec<Refused>> {
+        let devices = Arc::clone(&self.devices);
+        let asked =
+            tokio::task::spawn_blocking(move || devices.open(&seal, &environment, only.as_deref(), &given));
+        asked.await.unwrap_or_else(|_| Err(Vec::new()))
+    }
+
+    /// Opens the store by its root key. `held` is the wrap by shares that gave it.
+    async fn open_store(
+        self: &Arc<Self>,
+        gate: &mut Gate,
+        root_key: Key32,
+        held: Option<WrapId>,
+        by: &'static str,
+    ) -> Result<(), NodeFault> {
+        let Gate::Sealed(waiting) = &*gate else { return Ok(()) };
+        let Waiting { context, is_restore, .. } = **waiting;
+        if is_restore {
+            self.import(context, &root_key).await?;
+        }
+        let root = Barrier::open(self.place(context), root_key.duplicate()).await.map_err(Fault::from)?;
+        if let Some(held) = held {
+            self.settle_shares(&root, root_key, held).await?;
+        }
+        let is_restored = self.is_restore_unfinished();
+        let opened = open::tree(self, EnvironmentPath::root(), root, is_restored).await;
+        let opened = opened.map_err(|error| {
+            tracing::error!(%error, "the store does not open");
+            NodeFault(Fault::Unavailable(format!("the store does not open: {error}").into()))
+        })?;
+        let name = context.environment.to_string();
+        let recorded = self
+            .node
+            .event(NodeEvent::Unsealed, &[(NodeField::Environment, &name), (NodeField::Action, by)])
+            .map_err(NodeFault::from)
+            .and_then(|()| if is_restored { self.forget_restore() } else { Ok(()) });
+        if let Err(fault) = recorded {
+            for environment in opened.iter().rev() {
+                environment.shut().await;
+            }
+            return Err(fault);
+        }
+        self.set_open(Some(State::with(opened)));
+        *gate = Gate::Open;
+        let mut status = (*self.seal_status()).clone();
+        (status.is_sealed, status.progress, status.is_initialized) = (false, 0, true);
+        status.nonce.clear();
+        self.status.store(Arc::new(status));
+        self.wake_jobs();
+        Ok(())
+    }
+
+    async fn seal_of(&self, root: &Barrier) -> Result<Seal, NodeFault> {
+        let copies = read_seal_record(&*self.store, root.context().environment).await.map_err(Fault::from)?;
+        Seal::found(root.context(), copies).map_err(|error| NodeFault::bad(error.message()))
+    }
+
+    /// Where a rekey has left two sets of shares: the one that opened is held, so the other one ends.
+    async fn settle_shares(
+        &self,
+        root: &Arc<Barrier>,
+        root_key: Key32,
+        held: WrapId,
+    ) -> Result<(), NodeFault> {
+        let seal = self.seal_of(root).await?;
+        if !seal.status().has_pending {
+            return Ok(());
+        }
+        let name = root.context().environment.to_string();
+        self.node.event(
+            NodeEvent::Ceremony,
+            &[(NodeField::Action, "rekey-settled"), (NodeField::Environment, &name)],
+        )?;
+        // What the copies say is not proved before now: one that was altered must not keep the store closed.
+        let settled = root.commit_urgent(move |batch| {
+            if !rekey::is_unsettled(&batch.seal_record()?) {
+                return Ok(());
+            }
+            batch.reseal(|record, escrow| {
+                let record = rekey::settled(record, escrow, &root_key, held);
+                Ok::<_, Fault>((
+                    root_key.duplicate(),
+                    record.ok_or(Fault::Internal("a rekey can't be settled"))?,
+                ))
+            })
+        });
+        settled.await?;
+        self.tell_seal(self.seal_of(root).await?.wraps());
+        Ok(())
+    }
+}
+
+fn is_by_device(wrap: &seals::ListedWrap) -> bool {
+    wrap.is_current && coffer_seal::devices::is_by_device(wrap.wrap_type)
+}
+
+/// Whether it may be gone the next time, without anybody doing anything about it here.
+const fn is_passing(trouble: DeviceTrouble) -> bool {
+    matches!(trouble, DeviceTrouble::Unreachable | DeviceTrouble::Failed)
+}
+
+fn not_initialized() -> NodeFault {
+    NodeFault::bad("Coffer is not initialized: run `coffer operator init` first")
+}
