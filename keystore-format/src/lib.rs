@@ -41,4 +41,5 @@ mod text;
 pub mod tile;
 pub mod token;
 pub mod tpm_wrap;
+pub mod transit_wrap;
 pub mod xaes;

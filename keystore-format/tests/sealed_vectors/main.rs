@@ -15,6 +15,7 @@ mod seal_record;
 mod share;
 mod tokens;
 mod tpm_wrap;
+mod transit_wrap;
 
 use keystore_format::{
     error::FormatError,
@@ -27,7 +28,7 @@ use std::{fs, path::PathBuf};
 type Make = fn() -> Vec<Value>;
 
 /// A file's stem and what makes its vectors.
-const FILES: [(&str, Make); 11] = [
+const FILES: [(&str, Make); 12] = [
     ("kdf", kdf::vectors),
     ("name", name::vectors),
     ("record", record::vectors),
@@ -39,6 +40,7 @@ const FILES: [(&str, Make); 11] = [
     ("head", head::vectors),
     ("tokens", tokens::vectors),
     ("tpm_wrap", tpm_wrap::vectors),
+    ("transit_wrap", transit_wrap::vectors),
 ];
 
 #[test]
