@@ -6,6 +6,7 @@ use keystore_format::device_wraps::{OaepHash, Pkcs11Blob, Pkcs11Mechanism, Pkcs1
 use keystore_format::ids::WrapId;
 use keystore_format::seal_record::{ShamirParameters, Unverified, root_id, seal_mac_key, unwrap_root};
 use keystore_format::tpm_wrap::{TpmBlob, TpmParameters};
+use keystore_format::transit_wrap::{TransitBlob, TransitParameters};
 use libfuzzer_sys::fuzz_target;
 
 const MECHANISMS: [Pkcs11Mechanism; 4] = [
@@ -36,6 +37,14 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Ok(blob) = TpmBlob::decode(data) {
         assert_eq!(blob.encode().expect("was read"), data);
+    }
+    if let Ok(parameters) = TransitParameters::decode(data) {
+        assert!(!parameters.key.is_empty() && !parameters.key.contains('/'));
+        assert_eq!(parameters.encode().expect("was read"), data);
+    }
+    if let Ok(blob) = TransitBlob::decode(data) {
+        assert!(blob.ciphertext().starts_with(&format!("vault:v{}:", blob.key_version())));
+        assert_eq!(blob.encode(), data);
     }
 
     if let Ok(names) = keystore_format::wrap_names::decode(data) {

@@ -41,5 +41,6 @@ mod text;
 pub mod tile;
 pub mod token;
 pub mod tpm_wrap;
+pub mod transit_wrap;
 pub mod wrap_names;
 pub mod xaes;

@@ -21,6 +21,7 @@ pub mod pkcs11;
 mod private_file;
 pub mod rekey;
 mod seal;
+pub mod secret_source;
 pub mod seals;
 pub mod shamir;
 pub mod tpm;

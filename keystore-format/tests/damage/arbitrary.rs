@@ -11,6 +11,7 @@ use keystore_format::{
     share::Share,
     tables::Slot,
     tpm_wrap::{TpmBlob, TpmParameters},
+    transit_wrap::{TransitBlob, TransitParameters},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -39,6 +40,12 @@ proptest! {
         if let Ok(blob) = TpmBlob::decode(&bytes) {
             prop_assert_eq!(&blob.encode().unwrap(), &bytes);
         }
+        if let Ok(parameters) = TransitParameters::decode(&bytes) {
+            prop_assert_eq!(&parameters.encode().unwrap(), &bytes);
+        }
+        if let Ok(blob) = TransitBlob::decode(&bytes) {
+            prop_assert_eq!(&blob.encode(), &bytes);
+        }
         let _ = Share::from_payload(&bytes);
         let _ = SealedPath::from_bytes(&bytes);
         let _ = StoreKey::parse(&bytes);
@@ -63,6 +70,18 @@ proptest! {
     fn texts_of_the_lengths_of_hex_and_base64_do_not_make_it_panic(hex in "\\PC{86}|[0-9a-f]{86}", base64 in "\\PC{60}|[0-9A-Za-z+/=]{60}") {
         let _ = Share::parse_any(&hex);
         let _ = Share::parse_any(&base64);
+    }
+
+    #[test]
+    fn what_names_a_transit_key_and_its_ciphertext_is_read_back(
+        text in "vault:v[1-9][0-9]{0,8}:[A-Za-z0-9+/=]{1,200}", key in "[^/\\p{Cc}]{1,60}", associated_data in any::<bool>(),
+    ) {
+        let blob = TransitBlob::parse(&text).unwrap();
+        prop_assert_eq!(&TransitBlob::decode(&blob.encode()).unwrap(), &blob);
+        let begins = format!("vault:v{}:", blob.key_version());
+        prop_assert!(text.starts_with(&begins));
+        let parameters = TransitParameters { associated_data, key };
+        prop_assert_eq!(&TransitParameters::decode(&parameters.encode().unwrap()).unwrap(), &parameters);
     }
 
     #[test]

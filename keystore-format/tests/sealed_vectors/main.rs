@@ -15,6 +15,7 @@ mod seal_record;
 mod share;
 mod tokens;
 mod tpm_wrap;
+mod transit_wrap;
 mod wrap_names;
 
 use keystore_format::{
@@ -28,7 +29,7 @@ use std::{fs, path::PathBuf};
 type Make = fn() -> Vec<Value>;
 
 /// A file's stem and what makes its vectors.
-const FILES: [(&str, Make); 12] = [
+const FILES: [(&str, Make); 13] = [
     ("kdf", kdf::vectors),
     ("name", name::vectors),
     ("record", record::vectors),
@@ -40,6 +41,7 @@ const FILES: [(&str, Make); 12] = [
     ("head", head::vectors),
     ("tokens", tokens::vectors),
     ("tpm_wrap", tpm_wrap::vectors),
+    ("transit_wrap", transit_wrap::vectors),
     ("wrap_names", wrap_names::vectors),
 ];
 

@@ -1,5 +1,8 @@
 //! Which module, token, key and mechanism, and where the PIN comes from.
-use crate::device::{DeviceError, DeviceTrouble};
+use crate::{
+    device::{DeviceError, DeviceTrouble},
+    secret_source::Words,
+};
 use keystore_format::device_wraps::{OaepHash, Pkcs11Mechanism};
 use std::{path::PathBuf, time::Duration};
 
@@ -35,15 +38,10 @@ pub enum TokenName {
 }
 
 /// Where a PIN lies.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum PinSource {
-    /// A file that only its owner can read; a newline at its end is not of the PIN.
-    File(PathBuf),
-    /// An environment variable. Whoever may look into the process's environment can read it.
-    Environment(String),
-    /// A systemd credential, by its name: a file in `$CREDENTIALS_DIRECTORY`.
-    Credential(String),
-}
+pub use crate::secret_source::SecretSource as PinSource;
+
+/// How sentences name the PIN.
+pub(super) const PIN: Words = Words { it: "the PIN", whose: "the PIN of the token's user", any: "a PIN" };
 
 /// Reads `mechanism` and `oaep_hash` of a configuration.
 ///

@@ -11,7 +11,6 @@
 mod config;
 mod mechanisms;
 mod module;
-mod pin;
 mod thread;
 mod trouble;
 

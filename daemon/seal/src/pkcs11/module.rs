@@ -1,6 +1,7 @@
 //! A module as its thread has it: loaded, initialised, with one open token for each device that uses it.
 use super::{
-    Pkcs11Config, TokenName, pin,
+    Pkcs11Config, TokenName,
+    config::PIN,
     trouble::{self, Failure},
 };
 use crate::device::{DeviceError, DeviceTrouble};
@@ -109,7 +110,7 @@ impl Module {
         config: &Pkcs11Config,
         session: &Session,
     ) -> Result<(), DeviceError> {
-        let mut pin = pin::read(&config.pin)?;
+        let mut pin = config.pin.read(&PIN)?;
         let pin = RawAuthPin::new(Box::new(std::mem::take(&mut *pin)));
         match session.login_with_raw(UserType::User, &pin) {
             // Login belongs to process and token: another device was here before.
