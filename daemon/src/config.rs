@@ -1,9 +1,17 @@
 //! The configuration: TOML, every key known, every value possible, or refused with file, line and what would be right.
+use crate::clock::SystemEntropy;
+use crate::seals::{self, Seal};
+use coffer_seal::devices::Devices;
+use coffer_types::Entropy;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use toml::Spanned;
+
+/// What is wrong with a text: where, in bytes, and what would be right there.
+pub(crate) type Wrong = (usize, String);
 
 /// All of the configuration. `daemon/cofferd.example.toml` explains every key.
 #[derive(Deserialize)]
@@ -25,6 +33,11 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    seal: Vec<Seal>,
+    /// The file's own folder: relative paths are taken from it.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +130,7 @@ impl Config {
         {
             *path = folder.join(&*path);
         }
+        config.folder = folder.to_owned();
         Ok(config)
     }
 
@@ -175,7 +189,16 @@ impl Config {
         within(&limits.json_depth, "limits.json_depth", 2, 512)?;
         within(&limits.json_values, "limits.json_values", 100, 10_000_000)?;
         within(&limits.drain_seconds, "limits.drain_seconds", 0, 3600)?;
-        Ok(())
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        seals::devices(&self.seal, Path::new("/"), &entropy).map(drop)
+    }
+
+    /// The devices that wrap root keys.
+    ///
+    /// # Errors
+    /// What would be right; found when the file was read.
+    pub(crate) fn devices(&self, entropy: &Arc<dyn Entropy>) -> Result<Devices, String> {
+        seals::devices(&self.seal, &self.folder, entropy).map_err(|(_, what)| what)
     }
 
     /// The limits of the door.
@@ -270,7 +293,7 @@ mod tests {
     fn the_example_file_can_be_used_and_names_every_default() {
         let text = include_str!("../cofferd.example.toml");
         // What a section's keys are, the refusal of a foreign one tells.
-        for section in ["", "[listener]\n", "[store]\n", "[audit]\n", "[log]\n", "[limits]\n"] {
+        for section in ["", "[listener]\n", "[store]\n", "[audit]\n", "[log]\n", "[limits]\n", "[[seal]]\n"] {
             let (_, what) = refusal(&format!("{section}foreign = 1\n"));
             let (_, keys) = what.split_once("expected ").unwrap();
             for key in keys.split('`').skip(1).step_by(2) {

@@ -10,6 +10,9 @@ use tokio::signal::unix::Signal;
 /// Between two rounds where nothing asks for one.
 const ROUND: Duration = Duration::from_secs(5);
 
+/// Between two questions to the devices how they are.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// Runs until it is aborted.
 pub(crate) async fn run(
     registry: Arc<Registry>,
@@ -19,6 +22,8 @@ pub(crate) async fn run(
     mut hangup: Signal,
 ) {
     let mut files = tls.changed();
+    let seals = tokio::spawn(watch_seals(Arc::clone(&registry)));
+    let _with_us = AbortOnDrop(seals.abort_handle());
     loop {
         let is_hangup = tokio::select! {
             () = tokio::time::sleep(ROUND) => false,
@@ -35,6 +40,31 @@ pub(crate) async fn run(
             registry.seal().await;
         }
         registry.work().await;
+    }
+}
+
+/// Opens the store by its devices after the start, and asks them how they are.
+async fn watch_seals(registry: Arc<Registry>) {
+    let mut is_settled = false;
+    loop {
+        let begun = tokio::time::Instant::now();
+        registry.look_at_devices().await;
+        while !is_settled && begun.elapsed() < LOOK {
+            is_settled = registry.unseal_by_devices().await;
+            if !is_settled {
+                tokio::time::sleep(ROUND).await;
+            }
+        }
+        tokio::time::sleep_until(begun + LOOK).await;
+    }
+}
+
+/// Ends a task with its owner.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod dev;
 mod jobs;
+mod seals;
 mod serve;
 
 use clap::{Parser, Subcommand};

@@ -96,6 +96,7 @@ impl Daemon {
             journal: Arc::clone(&journal),
             node: node.clone(),
             clock: Arc::clone(&clock),
+            devices: Arc::new(config.devices(&entropy)?),
             entropy,
         };
         let registry = Registry::start(settings, means)

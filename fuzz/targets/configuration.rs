@@ -1,10 +1,15 @@
 //! The configuration: a file that can't be used is refused with a line that it has, in one line of words.
 #![no_main]
 
-/// The reader is a module of the daemon's binary, taken in here as it stands.
+/// The reader is of three modules of the daemon's binary, taken in here as they stand.
+#[allow(dead_code)]
+#[path = "../../daemon/src/clock.rs"]
+mod clock;
 #[allow(dead_code)]
 #[path = "../../daemon/src/config.rs"]
 mod config;
+#[path = "../../daemon/src/seals.rs"]
+mod seals;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };

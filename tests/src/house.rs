@@ -243,6 +243,17 @@ impl House {
         self.unseal().await;
     }
 
+    /// Stops and starts, and waits until a seal has opened it.
+    pub async fn restart_by_itself(&mut self) {
+        assert!(self.stop().success(), "{}", self.log());
+        self.start_process().await;
+        let sys = self.client(&self.operator).sys();
+        crate::setup::eventually("the daemon opens by itself", || async {
+            (!sys.seal_status().await.unwrap().sealed).then_some(())
+        })
+        .await;
+    }
+
     /// Whether the daemon runs.
     pub fn is_alive(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::is_alive)

@@ -17,6 +17,7 @@
 mod binaries;
 mod canaries;
 mod commands;
+mod devices;
 mod house;
 mod memory;
 mod moments;
@@ -28,6 +29,7 @@ mod wire;
 pub use binaries::{coffer, cofferd};
 pub use canaries::{Canaries, random_hex};
 pub use commands::{Output, find, run};
+pub use devices::{HSM_PIN, Hsm, TPM_OWNER, Tpm};
 pub use house::{House, furnish};
 pub use memory::{is_root, memory_holds, resident_bytes};
 pub use moments::Moments;

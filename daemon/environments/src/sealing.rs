@@ -19,6 +19,9 @@ pub(crate) async fn wrapped_anew(
     given: &Given,
 ) -> Result<Vec<NamedWrap>, Fault> {
     let record = environment.barrier().seal_record().await?;
+    if given.pin.is_some() && record.wraps.iter().all(|wrap| wrap.wrap_type != WrapType::Tpm2) {
+        return Err(Fault::bad("'pin' is for a seal by TPM, and the environment has none"));
+    }
     let mut made = Vec::new();
     for (older, wrap) in listed(&record).into_iter().zip(record.wraps) {
         match wrap.wrap_type {

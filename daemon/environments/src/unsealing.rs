@@ -10,7 +10,7 @@ use coffer_audit::{NodeEvent, NodeField};
 use coffer_barrier::{Barrier, read_seal_record};
 use coffer_room::Fault;
 use coffer_seal::device::{DeviceTrouble, Given};
-use coffer_seal::devices::{Opened, Refused};
+use coffer_seal::devices::{Devices, Opened, Refused};
 use coffer_seal::{Offered, Seal, rekey, seals};
 use coffer_secmem::Key32;
 use coffer_types::{EnvironmentPath, WrapId};
@@ -82,6 +82,20 @@ impl Registry {
                 refused.iter().all(|refused| !is_passing(refused.error.kind))
             }
         }
+    }
+
+    /// Asks every configured device how it is.
+    pub async fn look_at_devices(&self) {
+        let devices = Arc::clone(&self.devices);
+        if tokio::task::spawn_blocking(move || devices.look()).await.is_err() {
+            tracing::error!("asking the seals how they are did not come to its end");
+        }
+    }
+
+    /// The configured devices.
+    #[must_use]
+    pub fn devices(&self) -> &Devices {
+        &self.devices
     }
 
     /// Opens by one device, with the PIN that an operator gives.

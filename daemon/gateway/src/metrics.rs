@@ -1,4 +1,5 @@
-//! Counters for Prometheus, in its text format. Labels are fixed words: no path, no name, no value.
+//! Counters for Prometheus, in its text format. Labels are fixed words, and the names that the configuration gives seals: no
+//! path, no value.
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +23,8 @@ impl Metrics {
         self.request_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    pub(crate) fn text(&self, is_initialized: bool, is_sealed: bool) -> String {
+    /// All of it; of each configured seal its name, its type and whether it is well.
+    pub(crate) fn text(&self, is_initialized: bool, is_sealed: bool, seals: &[(&str, &str, bool)]) -> String {
         let mut text = String::with_capacity(1024);
         let mut gauge = |name: &str, help: &str, value: u64| {
             // Writing to a String can't fail.
@@ -31,6 +33,16 @@ impl Metrics {
         gauge("coffer_initialized", "1 where the daemon is initialised", is_initialized.into());
         gauge("coffer_sealed", "1 where the daemon is sealed", is_sealed.into());
         gauge("coffer_connections_open", "Open TLS connections", self.connections.load(Ordering::Relaxed));
+        if !seals.is_empty() {
+            let _ = writeln!(
+                text,
+                "# HELP coffer_seal_healthy 1 where the seal's device can be used\n# TYPE coffer_seal_healthy gauge"
+            );
+        }
+        for (name, kind, is_well) in seals {
+            let is_well = u8::from(*is_well);
+            let _ = writeln!(text, "coffer_seal_healthy{{seal=\"{name}\",type=\"{kind}\"}} {is_well}");
+        }
         let _ = writeln!(
             text,
             "# HELP coffer_requests_total Answers by status class\n# TYPE coffer_requests_total counter"

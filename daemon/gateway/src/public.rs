@@ -10,8 +10,11 @@ use coffer_audit::NodeCount;
 use coffer_environments::NodeFault;
 use coffer_policy::PublicRoute;
 use coffer_room::Fault;
+use coffer_seal::device::Given;
+use coffer_seal::devices::{NamedDevice, is_by_device};
+use coffer_seal::seals::{ListedWrap, weakest, word};
 use coffer_types::Operation as Op;
-use coffer_wire::{Object, Params};
+use coffer_wire::{Array, Object, Params};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::future::Future;
@@ -94,8 +97,11 @@ pub(crate) fn wished_code(code: u16, query: &str) -> u16 {
 
 fn seal_status(gateway: &Gateway) -> Object {
     let status = gateway.registry.seal_status();
+    let by_device = status.wraps.iter().find(|wrap| wrap.is_current && is_by_device(wrap.wrap_type));
+    let seals = status.wraps.iter().filter(|wrap| wrap.is_current);
+    let seals = seals.fold(Array::new(), |all, wrap| all.object(seal(gateway, wrap)));
     Object::new()
-        .string("type", "shamir")
+        .string("type", by_device.map_or("shamir", |wrap| word(wrap.wrap_type)))
         .boolean("initialized", status.is_initialized)
         .boolean("sealed", status.is_sealed)
         .number("t", status.threshold.into())
@@ -109,11 +115,30 @@ fn seal_status(gateway: &Gateway) -> Object {
         .string("cluster_id", &status.cluster_id)
         .boolean("recovery_seal", false)
         .string("storage_type", "redb")
+        .array("seals", seals)
+        .string("weakest_seal", weakest(&status.wraps).map_or("", |wrap| &wrap.name))
+}
+
+/// A seal to anybody who asks: what it is, and whether it is well. Why it is not, those learn who may ask `sys/seals`.
+fn seal(gateway: &Gateway, wrap: &ListedWrap) -> Object {
+    let object = Object::new().string("name", &wrap.name).string("type", word(wrap.wrap_type));
+    if !is_by_device(wrap.wrap_type) {
+        return object;
+    }
+    let device = gateway.registry.devices().iter().find(|device| device.name() == wrap.name);
+    object.boolean("configured", device.is_some()).boolean("healthy", device.is_some_and(is_well))
+}
+
+fn is_well(device: &NamedDevice) -> bool {
+    matches!(device.health(), Some(Ok(())))
 }
 
 fn metrics(gateway: &Gateway) -> Reply {
     let status = gateway.registry.seal_status();
-    let text = gateway.metrics.text(status.is_initialized, status.is_sealed);
+    let devices = gateway.registry.devices().iter();
+    let seals: Vec<_> =
+        devices.map(|device| (device.name(), word(device.wrap_type()), is_well(device))).collect();
+    let text = gateway.metrics.text(status.is_initialized, status.is_sealed, &seals);
     reply::whole(200, Some("text/plain; version=0.0.4"), text.into())
 }
 
@@ -167,6 +192,10 @@ async fn unseal(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, Nod
     let params = params(gateway, received)?;
     if params.boolean("reset")?.unwrap_or_default() {
         gateway.registry.reset_unseal()?;
+    } else if let Some(name) = params.string("seal")? {
+        let (registry, given) =
+            (Arc::clone(&gateway.registry), Given { pin: params.string("pin")?, ..Given::default() });
+        whole(async move { registry.unseal_by(&name, given).await }).await?;
     } else {
         let (registry, key) = (Arc::clone(&gateway.registry), params.required("key")?);
         whole(async move { registry.unseal(&key).await }).await?;

@@ -65,7 +65,7 @@ impl Given {
     }
 
     /// Refuses what the device can't use, so that nobody believes a PIN is asked for.
-    fn refuse(&self) -> Result<(), DeviceError> {
+    pub(crate) fn refuse(&self) -> Result<(), DeviceError> {
         if self.is_nothing() {
             return Ok(());
         }

@@ -67,12 +67,7 @@ impl Devices {
     pub fn new(configured: Vec<Configured>) -> Result<Self, String> {
         let mut devices: Vec<NamedDevice> = Vec::new();
         for Configured { name, environments, root_ids, device } in configured {
-            if !wrap_names::is_name(&name) || [INHERIT, SHARES].contains(&name.as_str()) {
-                return Err(format!(
-                    "a seal's name is 1 to {} of a to z, 0 to 9 and '-', not at its ends, and neither \"{INHERIT}\" nor \"{SHARES}\"",
-                    wrap_names::MAX_LEN
-                ));
-            }
+            Self::check_name(&name)?;
             if devices.iter().any(|other| other.name == name) {
                 return Err(format!("two seals have the name \"{name}\""));
             }
@@ -86,6 +81,20 @@ impl Devices {
             });
         }
         Ok(Self(devices))
+    }
+
+    /// Whether a device may have this name.
+    ///
+    /// # Errors
+    /// What a name can be.
+    pub fn check_name(name: &str) -> Result<(), String> {
+        if wrap_names::is_name(name) && ![INHERIT, SHARES].contains(&name) {
+            return Ok(());
+        }
+        Err(format!(
+            "a seal's name is 1 to {} of a to z, 0 to 9 and '-', not at its ends, and neither \"{INHERIT}\" nor \"{SHARES}\"",
+            wrap_names::MAX_LEN
+        ))
     }
 
     /// All of them, in the order of the configuration.

@@ -1,7 +1,7 @@
 //! A root key under a key in a file: for tests, and for machines that have nothing better. Who copies the file and the
 //! store has both.
 use crate::{
-    device::{Binding, Device, DeviceError, DeviceTrouble, Wrapped},
+    device::{Binding, Device, DeviceError, DeviceTrouble, Given, Wrapped},
     private_file,
 };
 use coffer_secmem::Key32;
@@ -86,6 +86,21 @@ impl Device for KeyFile {
         let key = self.key()?;
         let blob = seal_record::wrap_root(key.expose(), context, *wrap, root_id, &nonce, root_key.expose());
         Ok(Wrapped { parameters: Vec::new(), blob })
+    }
+
+    fn enroll(
+        &mut self,
+        root_key: &Key32,
+        binding: &Binding,
+        older: Option<&Wrap>,
+        given: &Given,
+    ) -> Result<Wrapped, DeviceError> {
+        given.refuse()?;
+        // The first wrap brings its key with it, where nothing is.
+        if older.is_none() && !self.path.exists() {
+            Self::create(&self.path, &*self.entropy)?;
+        }
+        self.wrap(root_key, binding)
     }
 
     fn unwrap(&mut self, wrap: &Wrap, binding: &Binding) -> Result<Key32, DeviceError> {

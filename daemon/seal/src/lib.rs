@@ -21,8 +21,8 @@ pub mod pkcs11;
 mod private_file;
 pub mod rekey;
 mod seal;
-pub mod secret_source;
 pub mod seals;
+pub mod secret_source;
 pub mod shamir;
 pub mod tpm;
 

@@ -105,13 +105,13 @@ fn system(of: &Furniture) -> Vec<Endpoint> {
         bare("sys/seal", "sys/seal", "it only seals"),
         bare("sys/rotate", "sys/rotate", "it only rotates"),
         bare("sys/rotate/keyring", "sys/rotate/keyring", "it only rotates"),
-        bare("sys/rotate/root", "sys/rotate/root", "it only rotates"),
+        bare("sys/rotate/root", "sys/rotate/root", "it only rotates; `seals` gives it a PIN"),
         post(
             "sys/rekey/init",
             "sys/rekey/init",
             json!({
                 "secret_shares": 3, "secret_threshold": 2, "require_verification": true, "backup": false,
-                "pgp_keys": [],
+                "pgp_keys": [], "refresh": false, "revoke_holder": false,
             }),
         ),
         bare("sys/rekey/update", "sys/rekey/update", "it takes shares; `ceremonies` gives it wrong ones"),
@@ -119,6 +119,9 @@ fn system(of: &Furniture) -> Vec<Endpoint> {
         bare("sys/rotate/root/init", "sys/rotate/root/init", "sys/rekey/init by another name"),
         bare("sys/rotate/root/update", "sys/rotate/root/update", "sys/rekey/update by another name"),
         bare("sys/rotate/root/verify", "sys/rotate/root/verify", "sys/rekey/verify by another name"),
+        bare("sys/seals/change", "sys/seals/change", "it names seals; `seals` names wrong ones"),
+        bare("sys/seals/update", "sys/seals/update", "it takes shares; `seals` gives it wrong ones"),
+        bare("sys/seals/verify", "sys/seals/verify", "it names a seal; `seals` names wrong ones"),
         post(
             "sys/generate-root/attempt",
             "sys/generate-root/attempt",

@@ -63,7 +63,7 @@ impl House {
         let (made, old, fresh) = (Arc::clone(&new), twin(&old.shared), root.duplicate());
         reseal(&self.barrier, move |batch| {
             batch.reseal(|record, escrow| {
-                let record = rekeyed(record, escrow, &fresh, (&old, &made), old_shares, &*entropy);
+                let record = rekeyed(record, escrow, &fresh, (&old, &made), old_shares, &[], &*entropy);
                 Ok((fresh.duplicate(), record.map_err(|_| BarrierError::BadSealRecord)?))
             })
         })
@@ -86,7 +86,7 @@ impl House {
         let fresh = root.duplicate();
         reseal(&self.barrier, move |batch| {
             batch.reseal(|record, escrow| {
-                let record = rotated(record, escrow, &fresh, &*entropy);
+                let record = rotated(record, escrow, &fresh, &[], &*entropy);
                 Ok((fresh.duplicate(), record.map_err(|_| BarrierError::BadSealRecord)?))
             })
         })

@@ -93,6 +93,7 @@ impl Node {
             node,
             clock,
             entropy,
+            devices: Arc::default(),
         };
         let registry = Registry::start(settings, means).await.unwrap();
         Self {

@@ -29,7 +29,7 @@ fn a_root_key_comes_back_by_registers_by_pin_and_by_both() {
         assert_eq!(parameters.srk_name, device.srk_name().unwrap());
         assert_eq!((parameters.pin, parameters.pcrs.is_some()), (pin.is_some(), pcrs.is_some()));
         if pin.is_some() {
-            refused(&mut tpm.device(pcrs, None), &wrap, DeviceTrouble::Configuration, "needs a PIN");
+            refused(&mut tpm.device(pcrs, None), &wrap, DeviceTrouble::NeedsPin, "needs its PIN");
             refused(&mut tpm.device(pcrs, Some("")), &wrap, DeviceTrouble::Configuration, "the PIN is empty");
         }
     }

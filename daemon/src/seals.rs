@@ -1,0 +1,255 @@
+//! `[[seal]]` of the configuration: devices that wrap root keys, each with the keys of its own type.
+use crate::config::Wrong;
+use coffer_seal::device::Device;
+use coffer_seal::devices::{Configured, Devices};
+use coffer_seal::file::KeyFile;
+use coffer_seal::pkcs11::{DEADLINE, Pkcs11Config, Pkcs11Device, TokenName, mechanism};
+use coffer_seal::secret_source::{SecretSource, Words};
+use coffer_seal::tpm::{APPROVAL_INDEX, TpmConfig, TpmDevice, parse_pcrs};
+use coffer_types::{Entropy, EnvironmentPath};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use toml::Spanned;
+
+/// One section. Which keys a type takes is said by [`Seal::KEYS`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Seal {
+    name: Spanned<String>,
+    #[serde(rename = "type")]
+    kind: Spanned<String>,
+    environments: Option<Spanned<Vec<String>>>,
+    root_ids: Option<Spanned<Vec<String>>>,
+    timeout_seconds: Option<Spanned<u64>>,
+    module: Option<Spanned<PathBuf>>,
+    token_label: Option<Spanned<String>>,
+    token_serial: Option<Spanned<String>>,
+    key_label: Option<Spanned<String>>,
+    key_id: Option<Spanned<String>>,
+    mechanism: Option<Spanned<String>>,
+    oaep_hash: Option<Spanned<String>>,
+    pin_file: Option<Spanned<PathBuf>>,
+    pin_env: Option<Spanned<String>>,
+    pin_credential: Option<Spanned<String>>,
+    address: Option<Spanned<String>>,
+    pcrs: Option<Spanned<String>>,
+    approval_index: Option<Spanned<u32>>,
+    srk_name: Option<Spanned<String>>,
+    path: Option<Spanned<PathBuf>>,
+}
+
+const PIN: Words = Words { it: "the PIN", whose: "the PIN", any: "a PIN" };
+
+impl Seal {
+    /// Names of keys that belong to one type or two, where each stands, and to which they belong.
+    fn own_keys(&self) -> [(&'static str, Option<usize>, &'static [&'static str]); 15] {
+        const PKCS11: &[&str] = &["pkcs11"];
+        const TPM: &[&str] = &["tpm2"];
+        const BOTH: &[&str] = &["pkcs11", "tpm2"];
+        [
+            ("module", at(&self.module), PKCS11),
+            ("token_label", at(&self.token_label), PKCS11),
+            ("token_serial", at(&self.token_serial), PKCS11),
+            ("key_label", at(&self.key_label), PKCS11),
+            ("key_id", at(&self.key_id), PKCS11),
+            ("mechanism", at(&self.mechanism), PKCS11),
+            ("oaep_hash", at(&self.oaep_hash), PKCS11),
+            ("pin_file", at(&self.pin_file), BOTH),
+            ("pin_env", at(&self.pin_env), BOTH),
+            ("pin_credential", at(&self.pin_credential), BOTH),
+            ("address", at(&self.address), TPM),
+            ("pcrs", at(&self.pcrs), TPM),
+            ("approval_index", at(&self.approval_index), TPM),
+            ("srk_name", at(&self.srk_name), TPM),
+            ("path", at(&self.path), &["file"]),
+        ]
+    }
+
+    /// The device. Nothing is asked of it: one that is not there yet is no reason not to start.
+    fn configured(&self, folder: &Path, entropy: &Arc<dyn Entropy>) -> Result<Configured, Wrong> {
+        let kind = self.kind.get_ref().as_str();
+        for (key, at, types) in self.own_keys() {
+            if let Some(at) = at.filter(|_| !types.contains(&kind)) {
+                return Err((
+                    at,
+                    format!("'{key}' belongs to seals of type \"{}\"", types.join("\" and \"")),
+                ));
+            }
+        }
+        let device: Box<dyn Device> = match kind {
+            "pkcs11" => self.pkcs11(folder, entropy)?,
+            "tpm2" => self.tpm(folder, entropy)?,
+            "file" => {
+                let path = self.need(&self.path, "path")?;
+                Box::new(KeyFile::new(folder.join(path), Arc::clone(entropy)))
+            }
+            _ => {
+                return Err((
+                    self.kind.span().start,
+                    "'type' must be \"pkcs11\", \"tpm2\" or \"file\"".into(),
+                ));
+            }
+        };
+        let environments = match &self.environments {
+            None => vec![EnvironmentPath::root()],
+            Some(paths) => {
+                let wrong = "'environments' are paths as [\"root\", \"acme/prod\"]".to_owned();
+                let path = |path: &String| {
+                    EnvironmentPath::parse(if path == "root" { "" } else { path }).map_err(|_| wrong.clone())
+                };
+                let parsed: Result<_, _> = paths.get_ref().iter().map(path).collect();
+                parsed.map_err(|wrong| (paths.span().start, wrong))?
+            }
+        };
+        let root_ids = match &self.root_ids {
+            None => Vec::new(),
+            Some(ids) => {
+                let id = |id: &String| unhex(id).and_then(|id| <[u8; 32]>::try_from(id).ok());
+                let parsed: Option<_> = ids.get_ref().iter().map(id).collect();
+                parsed.ok_or_else(|| {
+                    (
+                        ids.span().start,
+                        "'root_ids' are of 64 hexadecimal digits, as `coffer operator seal list` shows them"
+                            .to_owned(),
+                    )
+                })?
+            }
+        };
+        Ok(Configured { name: self.name.get_ref().clone(), environments, root_ids, device })
+    }
+
+    fn pkcs11(&self, folder: &Path, entropy: &Arc<dyn Entropy>) -> Result<Box<dyn Device>, Wrong> {
+        let token = match (&self.token_label, &self.token_serial) {
+            (Some(label), None) => TokenName::Label(label.get_ref().clone()),
+            (None, Some(serial)) => TokenName::Serial(serial.get_ref().clone()),
+            _ => {
+                return Err(
+                    self.wrong("a seal of type \"pkcs11\" needs one of 'token_label' and 'token_serial'")
+                );
+            }
+        };
+        let key_id = self.key_id.as_ref().map(|id| {
+            unhex(id.get_ref()).ok_or_else(|| (id.span().start, "'key_id' is in hexadecimal".to_owned()))
+        });
+        let hash = self.oaep_hash.as_ref();
+        let name = self.mechanism.as_ref().map_or("aes-gcm", |name| name.get_ref());
+        let place = hash.or(self.mechanism.as_ref()).unwrap_or(&self.kind).span().start;
+        let config = Pkcs11Config {
+            module: folder.join(self.need(&self.module, "module")?),
+            token,
+            key_label: self.key_label.as_ref().map(|label| label.get_ref().clone()),
+            key_id: key_id.transpose()?,
+            mechanism: mechanism(name, hash.map(|hash| hash.get_ref().as_str()))
+                .map_err(|wrong| (place, wrong.to_owned()))?,
+            pin: self.pin(folder)?.ok_or_else(|| {
+                self.wrong(
+                    "a seal of type \"pkcs11\" needs one of 'pin_file', 'pin_env' and 'pin_credential'",
+                )
+            })?,
+            deadline: self.deadline(DEADLINE)?,
+        };
+        let device = Pkcs11Device::new(config, Arc::clone(entropy));
+        Ok(Box::new(device.map_err(|error| self.wrong(&error.sentence))?))
+    }
+
+    fn tpm(&self, folder: &Path, entropy: &Arc<dyn Entropy>) -> Result<Box<dyn Device>, Wrong> {
+        fn parsed<T, E: ToString>(
+            value: &Spanned<String>,
+            parse: impl FnOnce(&str) -> Result<T, E>,
+        ) -> Result<T, Wrong> {
+            parse(value.get_ref()).map_err(|wrong| (value.span().start, wrong.to_string()))
+        }
+        let pin = self.pin(folder)?;
+        let name = |text: &str| {
+            let name = unhex(text).and_then(|name| name.try_into().ok());
+            name.ok_or("'srk_name' is of 68 hexadecimal digits, as tpm2_readpublic shows it")
+        };
+        let config = TpmConfig {
+            address: match &self.address {
+                Some(address) => parsed(address, str::parse)?,
+                None => "/dev/tpmrm0".parse().map_err(|wrong: &str| self.wrong(wrong))?,
+            },
+            pcrs: self.pcrs.as_ref().map(|pcrs| parsed(pcrs, parse_pcrs)).transpose()?,
+            pin: pin.map(|source| Arc::new(move || source.read(&PIN)) as _),
+            approval_index: match &self.approval_index {
+                None => APPROVAL_INDEX,
+                Some(index) if (0x0100_0000..=0x01ff_ffff).contains(index.get_ref()) => *index.get_ref(),
+                Some(index) => {
+                    return Err((
+                        index.span().start,
+                        "'approval_index' must be from 0x01000000 to 0x01ffffff".into(),
+                    ));
+                }
+            },
+            srk_name: self.srk_name.as_ref().map(|text| parsed(text, name)).transpose()?,
+            deadline: self.deadline(Duration::from_secs(20))?,
+        };
+        Ok(Box::new(TpmDevice::new(config, Arc::clone(entropy))))
+    }
+
+    /// Where the PIN lies, in one place at most.
+    fn pin(&self, folder: &Path) -> Result<Option<SecretSource>, Wrong> {
+        match (&self.pin_file, &self.pin_env, &self.pin_credential) {
+            (None, None, None) => Ok(None),
+            (Some(file), None, None) => Ok(Some(SecretSource::File(folder.join(file.get_ref())))),
+            (None, Some(name), None) => Ok(Some(SecretSource::Environment(name.get_ref().clone()))),
+            (None, None, Some(name)) => Ok(Some(SecretSource::Credential(name.get_ref().clone()))),
+            _ => Err(self.wrong("only one of 'pin_file', 'pin_env' and 'pin_credential' can be")),
+        }
+    }
+
+    fn deadline(&self, default: Duration) -> Result<Duration, Wrong> {
+        match &self.timeout_seconds {
+            None => Ok(default),
+            Some(seconds) if (1..=120).contains(seconds.get_ref()) => {
+                Ok(Duration::from_secs(*seconds.get_ref()))
+            }
+            Some(seconds) => Err((seconds.span().start, "'timeout_seconds' must be from 1 to 120".into())),
+        }
+    }
+
+    fn need<'a, T>(&self, value: &'a Option<Spanned<T>>, key: &str) -> Result<&'a T, Wrong> {
+        let missing = || self.wrong(&format!("a seal of type \"{}\" needs '{key}'", self.kind.get_ref()));
+        value.as_ref().map(Spanned::get_ref).ok_or_else(missing)
+    }
+
+    fn wrong(&self, sentence: &str) -> Wrong {
+        (self.kind.span().start, sentence.to_owned())
+    }
+}
+
+/// The devices of all sections. Relative paths are taken from `folder`.
+///
+/// # Errors
+/// The place in the file, and what would be right there.
+pub(crate) fn devices(seals: &[Seal], folder: &Path, entropy: &Arc<dyn Entropy>) -> Result<Devices, Wrong> {
+    let mut configured = Vec::new();
+    for (index, seal) in seals.iter().enumerate() {
+        configured.push(seal.configured(folder, entropy)?);
+        let name = seal.name.get_ref();
+        let is_twice = seals.iter().take(index).any(|other| other.name.get_ref() == name);
+        let wrong = match is_twice {
+            true => Some("two seals can't have one name".to_owned()),
+            false => Devices::check_name(name).err(),
+        };
+        if let Some(wrong) = wrong {
+            return Err((seal.name.span().start, wrong));
+        }
+    }
+    Devices::new(configured).map_err(|wrong| (0, wrong))
+}
+
+fn at<T>(value: &Option<Spanned<T>>) -> Option<usize> {
+    value.as_ref().map(|value| value.span().start)
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    let is_hex = text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    text.as_bytes().chunks_exact(2).map(byte).collect::<Option<Vec<_>>>().filter(|_| is_hex)
+}

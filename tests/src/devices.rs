@@ -1,0 +1,220 @@
+//! Devices that seal: an HSM (SoftHSM 2) and a TPM (swtpm), each in a folder of its own and on ports of its own.
+use crate::setup::Setup;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The PIN of the HSM's user.
+pub const HSM_PIN: &str = "hsm-pin-4711";
+/// The password of the TPM's owner.
+pub const TPM_OWNER: &str = "owner-password";
+
+/// A software HSM with a token and an AES key.
+pub struct Hsm {
+    folder: TempDir,
+}
+
+impl Default for Hsm {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hsm {
+    /// Token `coffer`, key `coffer-root`.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("coffer-hsm-").tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("tokens")).unwrap();
+        let conf =
+            format!("directories.tokendir = {}\nlog.level = ERROR\n", folder.path().join("tokens").display());
+        std::fs::write(folder.path().join("softhsm2.conf"), conf).unwrap();
+        private(&folder.path().join("pin"), HSM_PIN);
+        let hsm = Self { folder };
+        hsm.make_token();
+        hsm
+    }
+
+    fn make_token(&self) {
+        let words =
+            ["--init-token", "--free", "--label", "coffer", "--so-pin", "so-pin-0815", "--pin", HSM_PIN];
+        self.run("softhsm2-util", &words);
+        let module = Self::module();
+        let key =
+            ["--login", "--pin", HSM_PIN, "--token-label", "coffer", "--keygen", "--key-type", "AES:32"];
+        let named = ["--label", "coffer-root", "--id", "01", "--sensitive"];
+        self.run("pkcs11-tool", &[&["--module", module][..], &key, &named].concat());
+    }
+
+    /// The vendor's library.
+    #[must_use]
+    pub fn module() -> &'static str {
+        ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"]
+            .into_iter()
+            .find(|path| Path::new(path).exists())
+            .expect("libsofthsm2.so is not here (Debian: softhsm2)")
+    }
+
+    #[track_caller]
+    fn run(&self, program: &str, words: &[&str]) {
+        let output = Command::new(program).args(words).env("SOFTHSM2_CONF", self.conf()).output();
+        let output = output.unwrap_or_else(|error| panic!("{program} is not here: {error}"));
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn conf(&self) -> PathBuf {
+        self.folder.path().join("softhsm2.conf")
+    }
+
+    /// A section of the configuration, and the environment that the library needs.
+    pub fn configure(&self, setup: &mut Setup, name: &str, more: &str) {
+        setup.sections += &format!(
+            "[[seal]]\nname = \"{name}\"\ntype = \"pkcs11\"\nmodule = \"{}\"\ntoken_label = \"coffer\"\nkey_label = \"coffer-root\"\npin_file = {:?}\n{more}\n",
+            Self::module(),
+            self.folder.path().join("pin"),
+        );
+        let conf = self.conf().display().to_string();
+        setup.variables.push(("SOFTHSM2_CONF".into(), conf));
+    }
+
+    /// Another PIN in its file.
+    pub fn write_pin(&self, pin: &str) {
+        private(&self.folder.path().join("pin"), pin);
+    }
+
+    /// The token is gone, as if it had been pulled out.
+    pub fn pull_out(&self) {
+        std::fs::rename(self.folder.path().join("tokens"), self.folder.path().join("pulled")).unwrap();
+        std::fs::create_dir(self.folder.path().join("tokens")).unwrap();
+    }
+
+    /// The token is back.
+    pub fn put_back(&self) {
+        std::fs::remove_dir_all(self.folder.path().join("tokens")).unwrap();
+        std::fs::rename(self.folder.path().join("pulled"), self.folder.path().join("tokens")).unwrap();
+    }
+}
+
+/// A software TPM.
+pub struct Tpm {
+    folder: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Default for Tpm {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tpm {
+    /// With an owner password.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("coffer-tpm-").tempdir().unwrap();
+        for _ in 0..50 {
+            // Another may take a port between the look and the start.
+            let port = free_ports();
+            if let Some(child) = start(folder.path(), port) {
+                let tpm = Self { folder, port, child };
+                tpm.tool("tpm2_changeauth", &["-c", "owner", TPM_OWNER]);
+                return tpm;
+            }
+        }
+        panic!("swtpm does not start");
+    }
+
+    /// A section of the configuration.
+    pub fn configure(&self, setup: &mut Setup, name: &str, more: &str) {
+        setup.sections += &format!(
+            "[[seal]]\nname = \"{name}\"\ntype = \"tpm2\"\naddress = \"127.0.0.1:{}\"\n{more}\n",
+            self.port
+        );
+    }
+
+    /// A command of tpm2-tools that succeeds.
+    #[track_caller]
+    pub fn tool(&self, program: &str, words: &[&str]) {
+        let output = Command::new(program)
+            .args(words)
+            .env("TPM2TOOLS_TCTI", format!("swtpm:host=127.0.0.1,port={}", self.port))
+            .env("TSS2_LOG", "all+none")
+            .output()
+            .unwrap_or_else(|error| panic!("{program} is not here (Debian: tpm2-tools): {error}"));
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Measures something else into register 7, as other firmware would.
+    pub fn extend(&self) {
+        self.tool("tpm2_pcrextend", &[&format!("7:sha256={}", "01".repeat(32))]);
+    }
+
+    /// Ends it as a power cut would, and starts it with its state: its registers are as at the first start.
+    pub fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = start(self.folder.path(), self.port).expect("swtpm starts again");
+    }
+
+    /// Ends it.
+    pub fn end(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Tpm {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+fn start(folder: &Path, port: u16) -> Option<Child> {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let _none_yet = std::fs::remove_file(folder.join("pid"));
+    let mut child = Command::new("swtpm")
+        .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
+        .args(["--tpmstate", &format!("dir={}", folder.display())])
+        .args(["--server", &format!("type=tcp,bindaddr=127.0.0.1,port={port}")])
+        .args(["--ctrl", &format!("type=tcp,bindaddr=127.0.0.1,port={}", port + 1)])
+        .args(["--log", &format!("file={},level=1", at("log")), "--pid", &format!("file={}", at("pid"))])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("swtpm is not here (Debian: swtpm): {error}"));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if child.try_wait().unwrap().is_some() {
+            return None;
+        }
+        // It writes its id once it has both ports.
+        if folder.join("pid").exists() && TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Some(child);
+        }
+        assert!(Instant::now() < deadline, "swtpm does not listen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Two free ports, one after the other.
+fn free_ports() -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn private(path: &Path, text: &str) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(path);
+    file.unwrap().write_all(text.as_bytes()).unwrap();
+}
