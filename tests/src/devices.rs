@@ -33,19 +33,24 @@ impl Hsm {
         std::fs::write(folder.path().join("softhsm2.conf"), conf).unwrap();
         private(&folder.path().join("pin"), HSM_PIN);
         let hsm = Self { folder };
-        hsm.make_token();
+        hsm.add_token("coffer");
         hsm
     }
 
-    fn make_token(&self) {
-        let words =
-            ["--init-token", "--free", "--label", "coffer", "--so-pin", "so-pin-0815", "--pin", HSM_PIN];
+    /// Another token, with a key of the same name, in the same library.
+    pub fn add_token(&self, label: &str) {
+        let words = ["--init-token", "--free", "--label", label, "--so-pin", "so-pin-0815", "--pin", HSM_PIN];
         self.run("softhsm2-util", &words);
         let module = Self::module();
-        let key =
-            ["--login", "--pin", HSM_PIN, "--token-label", "coffer", "--keygen", "--key-type", "AES:32"];
+        let key = ["--login", "--pin", HSM_PIN, "--token-label", label, "--keygen", "--key-type", "AES:32"];
         let named = ["--label", "coffer-root", "--id", "01", "--sensitive"];
         self.run("pkcs11-tool", &[&["--module", module][..], &key, &named].concat());
+    }
+
+    /// Where the PIN lies.
+    #[must_use]
+    pub fn pin_file(&self) -> PathBuf {
+        self.folder.path().join("pin")
     }
 
     /// The vendor's library.

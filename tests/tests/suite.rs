@@ -44,6 +44,7 @@ mod rule_5_limits;
 mod rule_6_and_7;
 mod sdk;
 mod seals;
+mod seals_of_children;
 mod stored;
 mod stories;
 mod terminal;

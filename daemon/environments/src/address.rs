@@ -48,12 +48,28 @@ impl Registry {
         let open = self.open().ok_or(Fault::Sealed)?;
         let (environment, beneath) = open.nearest(&wanted)?;
         if let Some(missing) = beneath {
+            self.refuse_closed(&environment, &missing)?;
             // Authorised, and refused, in the environment above: what is not there looks like what is forbidden.
             let path = CanonicalPath::parse(&format!("{missing}/{path}"))?;
             return Ok(Addressed { environment, path, operation, handler: Handler::Nobody });
         }
         let (environment, path) = open.descend(environment, path);
+        self.refuse_closed(&environment, path.as_str())?;
         Ok(route(environment, path, operation))
+    }
+}
+
+impl Registry {
+    /// Where the first name of `beneath` is an environment that is there and sealed, whoever asks is to come again.
+    fn refuse_closed(&self, environment: &Environment, beneath: &str) -> Result<(), Fault> {
+        let first = beneath.split('/').next().unwrap_or_default();
+        let Ok(path) = environment.path.child(first) else { return Ok(()) };
+        if self.closed().contains_key(&path) {
+            return Err(Fault::Unavailable(
+                "the environment is sealed: `coffer env unseal` opens it, in the one above it".into(),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -66,7 +82,7 @@ fn route(environment: Arc<Environment>, path: CanonicalPath, operation: Operatio
         if !route.folds() {
             return Addressed { environment, path, operation, handler: Handler::System(route, argument) };
         }
-        let folded = path.fold_last(argument.split('/').count());
+        let folded = path.fold_last(argument.split('/').count() + usize::from(route.has_word_last()));
         let handler = Handler::System(route, argument.to_lowercase());
         return Addressed { environment, path: folded, operation, handler };
     }

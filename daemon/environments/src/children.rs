@@ -7,14 +7,19 @@ use crate::environment::Environment;
 use crate::open;
 use crate::records::{BackupRecord, ChildRecord, ChildState, id16};
 use crate::registry::{Registry, Unsettled};
+use crate::sealing;
 use crate::sys::describe_child;
 use crate::work::recorded;
 use coffer_audit::{NodeEvent, NodeField, NodeLog};
 use coffer_barrier::{Barrier, Context, erase_environment};
 use coffer_room::{Answer, Change, Fault, Outcome};
-use coffer_seal::Inherited;
+use coffer_seal::device::Given;
+use coffer_seal::rekey::NewShares;
+use coffer_seal::{Threshold, seals};
+use coffer_secmem::Key32;
 use coffer_types::{CanonicalPath, EnvironmentId, EnvironmentPath, Kind, MountId, Timestamp, random};
 use coffer_wire::Object;
+use keystore_format::share::Share;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +32,7 @@ pub(crate) async fn create(
     parent: &Arc<Environment>,
     name: &str,
     metadata: Vec<(String, String)>,
+    wanted: Wanted,
 ) -> Result<Outcome, Fault> {
     let path = child_path(parent, name)?;
     if let Some(child) = parent.children().get(name).filter(|child| child.state == ChildState::Active) {
@@ -35,19 +41,30 @@ pub(crate) async fn create(
     }
     let id = EnvironmentId(random(parent.entropy())?);
     let context = Context { store: parent.barrier().context().store, environment: id };
-    let kek = parent.barrier().child_kek(id)?;
     let custom_metadata = metadata.into_iter().collect();
     check_metadata(&custom_metadata)?;
-    let made = Inherited::new(context, &kek, &*registry.entropy).map_err(open::no_entropy)?;
-    let created = Barrier::create(registry.place(context), made.root_key, Vec::new())?;
+    let root_key = Key32::generate(&mut |bytes| parent.entropy().fill(bytes))?;
+    let mut wraps = Vec::new();
+    if wanted.inherits() {
+        wraps.push(sealing::inherited_from(parent, context, &root_key)?);
+    }
+    for device in &wanted.devices {
+        let given = Given::default();
+        wraps.push(sealing::wrap_by(registry, &path, context, device, &root_key, None, given).await?);
+    }
+    let shares = wanted.shares.map(|threshold| NewShares::new(context, threshold, parent.entropy()));
+    let shares = shares.transpose().map_err(sealing::unsealable)?;
+    let (seal, escrow) = seals::first(context, &root_key, wraps, shares.as_ref(), parent.entropy())
+        .map_err(sealing::unsealable)?;
+    let created = Barrier::create(registry.place(context), root_key, escrow)?;
     let child = ChildRecord {
         id: id.to_string(),
         state: ChildState::Active,
+        is_restored: false,
         created: registry.clock.now().0,
         custom_metadata,
     };
     let (registry, parent, name) = (Arc::clone(registry), Arc::clone(parent), CanonicalPath::parse(name)?);
-    let seal = made.seal;
     Ok(Outcome::Change(Change::new(move |batch| {
         match stored(batch, &name)? {
             Some(stored) if stored.state == ChildState::Active => {
@@ -69,9 +86,43 @@ pub(crate) async fn create(
         parent.write_child(batch, &name, &child)?;
         let (registry, path, barrier) = (Arc::clone(&registry), path.clone(), Arc::clone(&created.barrier));
         batch.after(Box::new(move || registry.ask(Unsettled::Open(path, barrier))));
-        let described = describe_child(&parent, name.as_str(), &child)?;
+        let mut described = describe_child(&parent, name.as_str(), &child)?;
+        if let Some(new) = &shares {
+            let threshold = new.threshold().threshold();
+            described = handed_out(described, &new.shares)?.number("key_threshold", threshold.into());
+        }
         Ok(Answer::data(described).commit("environment", id.as_bytes()))
     })))
+}
+
+/// The shares of a new environment: `key_shares` as OpenBao has them, in hexadecimal, and as people type them.
+fn handed_out(answer: Object, shares: &[Share]) -> Result<Object, Fault> {
+    let texts: Vec<_> = shares
+        .iter()
+        .map(|share| share.to_text())
+        .collect::<Result<_, _>>()
+        .map_err(|_| Fault::Internal("a share can't be written as text"))?;
+    let hex: Vec<_> = shares.iter().map(Share::to_hex).collect();
+    Ok(answer
+        .strings("key_shares", hex.iter().map(|share| share.as_str()))
+        .strings("shares", texts.iter().map(|share| share.as_str())))
+}
+
+/// What a new environment is to be sealed by: with nothing of its own, the one above it.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    /// Shares of its own.
+    pub(crate) shares: Option<Threshold>,
+    /// Configured devices, and perhaps `inherit`.
+    pub(crate) devices: Vec<String>,
+    /// Whether it opens with the one above it, beside what else it has.
+    pub(crate) and_inherits: bool,
+}
+
+impl Wanted {
+    fn inherits(&self) -> bool {
+        self.and_inherits || (self.shares.is_none() && self.devices.is_empty())
+    }
 }
 
 pub(crate) fn patch(
@@ -114,6 +165,7 @@ pub(crate) async fn delete(
     registry: &Arc<Registry>,
     parent: &Arc<Environment>,
     name: &str,
+    is_sealed: bool,
 ) -> Result<Outcome, Fault> {
     let path = child_path(parent, name)?;
     let known = parent.children().get(name).cloned().filter(|child| child.state == ChildState::Active);
@@ -125,6 +177,16 @@ pub(crate) async fn delete(
         return Err(has_children());
     }
     let opened = registry.open().and_then(|open| open.at(&path).cloned());
+    if is_sealed && opened.is_some() {
+        return Err(Fault::bad(
+            "the environment is open: delete it as `sys/namespaces` says, which looks for environments below it",
+        ));
+    }
+    if !is_sealed && registry.closed().contains_key(&path) {
+        return Err(Fault::bad(
+            "the environment is sealed, so nobody sees whether others are below it: unseal it, or delete it by `delete-sealed`",
+        ));
+    }
     let last_checkpoint = match &opened {
         Some(environment) => environment.book().checkpoint_now().await.map_err(|_| {
             Fault::Unavailable("its audit log can't be closed with a checkpoint: nothing was deleted".into())
@@ -157,6 +219,7 @@ pub(crate) async fn delete(
             let gone = registry.remove(&path);
             // From here on the committer refuses what was under way in it: nothing is written behind the erasing.
             gone.iter().for_each(|environment| environment.barrier().close());
+            registry.closed().retain(|closed, _| !path.contains(closed));
             registry.ask(Unsettled::Close(gone));
             registry.wake_jobs();
         }));

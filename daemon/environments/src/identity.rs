@@ -149,7 +149,9 @@ impl Registry {
             )),
             Handler::System(route, argument) => {
                 let caller = permit.caller().ok_or(Fault::PermissionDenied)?;
-                sys::handle(*route, &Desk { registry: self, environment, caller, argument }, request).await
+                let has_sudo = permit.is_sudo();
+                let desk = Desk { registry: self, environment, caller, has_sudo, argument };
+                sys::handle(*route, &desk, request).await
             }
             Handler::Mount(mount, _) => {
                 let outcome = self.act_on_mount(environment, mount, permit, credentials, request).await?;

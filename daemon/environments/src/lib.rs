@@ -16,6 +16,7 @@ mod open;
 mod policies;
 mod records;
 mod registry;
+mod sealed;
 mod sealing;
 mod snapshot;
 mod sys;

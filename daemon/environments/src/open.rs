@@ -2,10 +2,14 @@
 use crate::environment::{Environment, OpenError};
 use crate::records::{ChildState, MountRecord, MountsRecord, id16};
 use crate::registry::Registry;
+use crate::sealed::{self, Closed};
 use coffer_audit::{Book, Opening};
 use coffer_barrier::{Barrier, BarrierError, Batch, Context, read_seal_record};
 use coffer_room::Fault;
+use coffer_seal::device::Given;
+use coffer_seal::devices::Refused;
 use coffer_seal::{Seal, SealError};
+use coffer_secmem::Key32;
 use coffer_store::CommitError;
 use coffer_types::{
     CanonicalPath, Entropy, EntropyError, EnvironmentId, EnvironmentPath, Kind, MountId, random,
@@ -25,9 +29,22 @@ pub(crate) async fn tree(
     while let Some(parent) = opened.get(next).cloned() {
         next += 1;
         for (name, child) in parent.children().iter().filter(|(_, child)| child.state == ChildState::Active) {
+            let is_restored = is_restored || child.is_restored;
             match descendant(registry, &parent, name, &child.id, is_restored).await {
-                Ok(environment) => opened.push(environment),
-                Err(error) => {
+                Ok(environment) => {
+                    if child.is_restored {
+                        sealed::mark(&parent, name, false).await;
+                    }
+                    opened.push(environment);
+                }
+                Err(Shut::Waits(closed)) => {
+                    if is_restored && !child.is_restored {
+                        sealed::mark(&parent, name, true).await;
+                    }
+                    let path = parent.path.child(name).map_err(|_| OpenError::Damaged("environment"))?;
+                    registry.closed().insert(path, *closed);
+                }
+                Err(Shut::Damaged(error)) => {
                     let parent = &parent.path;
                     tracing::error!(%parent, name, %error, "an environment does not open and stays sealed");
                 }
@@ -59,16 +76,59 @@ async fn descendant(
     name: &str,
     id: &str,
     is_restored: bool,
-) -> Result<Arc<Environment>, OpenError> {
+) -> Result<Arc<Environment>, Shut> {
     let id = id16(id).map(EnvironmentId).ok_or(OpenError::Damaged("environment"))?;
-    let context = Context { store: parent.barrier().context().store, environment: id };
-    let kek = parent.barrier().child_kek(id)?;
-    let unsealed = Seal::found(context, read_seal_record(&*registry.store, id).await?)
-        .and_then(|seal| seal.open_inherited(&kek));
-    let root_key = unsealed.map_err(|_| OpenError::Barrier(BarrierError::BadSealRecord))?;
-    let barrier = Barrier::open(registry.place(context), root_key).await?;
     let path = parent.path.child(name).map_err(|_| OpenError::Damaged("environment"))?;
-    one(registry, path, barrier, is_restored).await
+    let context = Context { store: parent.barrier().context().store, environment: id };
+    let seal = Seal::found(context, read_seal_record(&*registry.store, id).await.map_err(OpenError::from)?);
+    let seal = seal.map_err(|_| OpenError::Barrier(BarrierError::BadSealRecord))?;
+    let root_key = match by_itself(registry, parent, &seal, &path).await {
+        Ok(root_key) => root_key,
+        Err(refused) if refused.is_empty() && !seal.is_by_shares() => {
+            return Err(OpenError::Barrier(BarrierError::BadSealRecord).into());
+        }
+        Err(refused) => {
+            for Refused { name, error } in &refused {
+                tracing::error!(environment = %path, seal = name, %error, "a seal does not open an environment");
+            }
+            return Err(Shut::Waits(Box::new(Closed::new(context, seal))));
+        }
+    };
+    let barrier = Barrier::open(registry.place(context), root_key).await.map_err(OpenError::from)?;
+    Ok(one(registry, path, barrier, is_restored).await?)
+}
+
+/// The root key of an environment, by what opens it without anybody's help: the one above it, or a device.
+pub(crate) async fn by_itself(
+    registry: &Arc<Registry>,
+    parent: &Environment,
+    seal: &Seal,
+    path: &EnvironmentPath,
+) -> Result<Key32, Vec<Refused>> {
+    let inherited = parent
+        .barrier()
+        .child_kek(seal.context().environment)
+        .ok()
+        .and_then(|kek| seal.open_inherited(&kek).ok());
+    if let Some(root_key) = inherited {
+        return Ok(root_key);
+    }
+    let opened = registry.ask_devices(seal.clone(), path.clone(), None, Given::default()).await;
+    opened.map(|opened| opened.root_key)
+}
+
+/// Why a child is not open.
+enum Shut {
+    /// It waits for its shares or devices.
+    Waits(Box<Closed>),
+    /// It can't be read.
+    Damaged(OpenError),
+}
+
+impl From<OpenError> for Shut {
+    fn from(error: OpenError) -> Self {
+        Self::Damaged(error)
+    }
 }
 
 /// What every new environment has from its first commit: the token method.

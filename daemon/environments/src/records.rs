@@ -102,6 +102,9 @@ pub(crate) struct ChildRecord {
     pub(crate) id: String,
     /// What it is now.
     pub(crate) state: ChildState,
+    /// Whether it came with a backup and was not opened since: then its log begins anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_restored: bool,
     /// Milliseconds since 1970.
     pub(crate) created: u64,
     /// For people, as the API has it.
@@ -113,7 +116,7 @@ pub(crate) struct ChildRecord {
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(crate) enum ChildState {
-    /// It is there, and opens with its parent.
+    /// It is there.
     Active,
     /// Its wrap is gone from here; its records are being erased.
     Deleting {

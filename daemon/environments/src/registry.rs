@@ -3,6 +3,7 @@ use crate::Environment;
 use crate::node::{Gate, SealStatus};
 use crate::open;
 use crate::records::ChildState;
+use crate::sealed::Closed;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use coffer_audit::{Journal, NodeLog};
 use coffer_barrier::Barrier;
@@ -13,7 +14,7 @@ use coffer_types::{CanonicalPath, Clock, Entropy, EnvironmentPath, Timestamp, ra
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use tokio::sync::{Mutex, Notify, watch};
 
 /// What the registry is told at start.
@@ -62,6 +63,8 @@ pub struct Registry {
     pub(crate) gate: Mutex<Gate>,
     pub(crate) status: ArcSwap<SealStatus>,
     open: ArcSwapOption<State>,
+    /// Environments that are there and not open, though the one above them is.
+    closed: std::sync::Mutex<BTreeMap<EnvironmentPath, Closed>>,
     /// What commits asked for that no commit can do, in their order.
     unsettled: std::sync::Mutex<Vec<Unsettled>>,
     is_unsettled: AtomicBool,
@@ -82,6 +85,8 @@ pub(crate) enum Unsettled {
     Open(EnvironmentPath, Arc<Barrier>),
     /// Close environments that were just deleted.
     Close(Vec<Arc<Environment>>),
+    /// Seal one environment and all below it.
+    SealOne(EnvironmentPath),
     /// Seal.
     Seal,
 }
@@ -100,6 +105,7 @@ impl Registry {
             gate: Mutex::new(gate),
             status: ArcSwap::from_pointee(status),
             open: ArcSwapOption::empty(),
+            closed: std::sync::Mutex::default(),
             unsettled: std::sync::Mutex::default(),
             is_unsettled: AtomicBool::new(false),
             settling: Mutex::default(),
@@ -120,6 +126,7 @@ impl Registry {
         let is_seal = state.is_none();
         self.open.store(state.map(Arc::new));
         if is_seal {
+            self.closed().clear();
             self.seals.send_modify(|seals| *seals += 1);
         }
     }
@@ -133,6 +140,11 @@ impl Registry {
     #[must_use]
     pub fn seals(&self) -> watch::Receiver<u64> {
         self.seals.subscribe()
+    }
+
+    /// What is there and not open, by path.
+    pub(crate) fn closed(&self) -> MutexGuard<'_, BTreeMap<EnvironmentPath, Closed>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds an environment that has just been made.
@@ -217,6 +229,7 @@ impl Registry {
                             environment.shut().await;
                         }
                     }
+                    Unsettled::SealOne(path) => self.seal_one(&path).await,
                     Unsettled::Seal => self.seal().await,
                 }
             }

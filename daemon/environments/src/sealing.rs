@@ -1,12 +1,13 @@
 //! Changing what an open environment is sealed by: wraps are made before the commit that puts them in force, since a
 //! device may take its time and a commit may not.
 use crate::{Environment, Registry};
-use coffer_barrier::Batch;
+use coffer_barrier::{Batch, Context};
 use coffer_room::Fault;
 use coffer_seal::device::{DeviceError, DeviceTrouble, Given};
 use coffer_seal::seals::{INHERIT, ListedWrap, NamedWrap, listed};
 use coffer_seal::{Inherited, SealError};
 use coffer_secmem::Key32;
+use coffer_types::EnvironmentPath;
 use keystore_format::keyring::EscrowedKek;
 use keystore_format::seal_record::{SealRecord, Wrap, WrapType};
 use std::sync::Arc;
@@ -46,8 +47,24 @@ pub(crate) async fn by_device(
     older: Option<Wrap>,
     given: Given,
 ) -> Result<NamedWrap, Fault> {
-    let (registry, context) = (Arc::clone(registry), environment.barrier().context());
-    let (path, owned, root_key) = (environment.path.clone(), name.to_owned(), root_key.duplicate());
+    let context = environment.barrier().context();
+    wrap_by(registry, &environment.path, context, name, root_key, older, given).await
+}
+
+/// A wrap by a configured device for an environment that may not be there yet.
+pub(crate) async fn wrap_by(
+    registry: &Arc<Registry>,
+    path: &EnvironmentPath,
+    context: Context,
+    name: &str,
+    root_key: &Key32,
+    older: Option<Wrap>,
+    given: Given,
+) -> Result<NamedWrap, Fault> {
+    // A name that the configuration doesn't have may be anything: it is not said again.
+    registry.devices.find(name, path).map_err(|error| Fault::bad(error.sentence))?;
+    let (registry, path, owned) = (Arc::clone(registry), path.clone(), name.to_owned());
+    let root_key = root_key.duplicate();
     let made = tokio::task::spawn_blocking(move || {
         let device = registry.devices.find(&owned, &path)?;
         device.wrap(&root_key, context, older.as_ref(), &given, &*registry.entropy)
@@ -67,9 +84,17 @@ pub(crate) fn inherited(
         return Err(Fault::bad("the root environment has none above it that could open it"));
     };
     let above = registry.open().and_then(|open| open.at(&above).cloned()).ok_or(Fault::Sealed)?;
-    let context = environment.barrier().context();
+    inherited_from(&above, environment.barrier().context(), root_key)
+}
+
+/// A wrap by the open environment above.
+pub(crate) fn inherited_from(
+    above: &Environment,
+    context: Context,
+    root_key: &Key32,
+) -> Result<NamedWrap, Fault> {
     let kek = above.barrier().child_kek(context.environment)?;
-    let wrap = Inherited::wrap(context, &kek, root_key, environment.entropy()).map_err(unsealable)?;
+    let wrap = Inherited::wrap(context, &kek, root_key, above.entropy()).map_err(unsealable)?;
     Ok(NamedWrap { name: INHERIT.to_owned(), wrap })
 }
 

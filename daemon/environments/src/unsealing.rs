@@ -199,7 +199,7 @@ impl Registry {
     }
 
     /// Where a rekey has left two sets of shares: the one that opened is held, so the other one ends.
-    async fn settle_shares(
+    pub(crate) async fn settle_shares(
         &self,
         root: &Arc<Barrier>,
         root_key: Key32,
@@ -228,7 +228,10 @@ impl Registry {
             })
         });
         settled.await?;
-        self.tell_seal(self.seal_of(root).await?.wraps());
+        // The root environment has the store's id.
+        if root.context().environment.0 == root.context().store.0 {
+            self.tell_seal(self.seal_of(root).await?.wraps());
+        }
         Ok(())
     }
 }

@@ -92,7 +92,7 @@ fn is_login(path: &str) -> bool {
 pub const ANY_CALLER: [&str; 2] = ["sys/internal/ui/mounts", "sys/internal/ui/mounts/*"];
 
 /// What needs the capability `sudo` besides the operation's own. A `*` at the end is any continuation.
-pub const SUDO: [&str; 36] = [
+pub const SUDO: [&str; 38] = [
     "auth/token/accessors",
     "auth/token/accessors/*",
     "auth/token/revoke-orphan",
@@ -111,6 +111,8 @@ pub const SUDO: [&str; 36] = [
     "sys/leases/lookup/*",
     "sys/leases/revoke-force/*",
     "sys/leases/revoke-prefix/*",
+    "sys/namespaces/+/delete-sealed",
+    "sys/namespaces/+/seal",
     "sys/plugins/catalog/*",
     "sys/raw",
     "sys/raw/*",
@@ -144,6 +146,11 @@ pub(crate) fn is_for_any_caller(path: &str, operation: Operation) -> bool {
 fn is_listed(list: &[&str], path: &str) -> bool {
     list.iter().any(|entry| match entry.strip_suffix('*') {
         Some(prefix) => path.starts_with(prefix),
+        None if entry.contains('+') => {
+            let fits = |(segment, wanted): (&str, &str)| wanted == "+" || segment == wanted;
+            path.split('/').count() == entry.split('/').count()
+                && path.split('/').zip(entry.split('/')).all(fits)
+        }
         None => path == *entry,
     })
 }

@@ -99,6 +99,12 @@ impl Seal {
         self.copies.iter().any(|copy| is_authentic(copy, root_key))
     }
 
+    /// Whether shares open it.
+    #[must_use]
+    pub fn is_by_shares(&self) -> bool {
+        self.wraps().iter().any(|wrap| wrap.wrap_type == WrapType::Shamir)
+    }
+
     /// The wraps of the newer copy.
     #[must_use]
     pub fn wraps(&self) -> Vec<ListedWrap> {

@@ -10,8 +10,10 @@ use coffer_secmem::Key32;
 use coffer_types::Entropy;
 use keystore_format::{
     ids::WrapId,
+    kdf::Context,
     keyring::EscrowedKek,
-    seal_record::{SealRecord, ShamirParameters, ShareDigest, Wrap, WrapState, WrapType},
+    seal_record::{self, SealRecord, ShamirParameters, ShareDigest, Wrap, WrapState, WrapType},
+    tail::Tail,
     wrap_names,
 };
 use zeroize::Zeroizing;
@@ -173,6 +175,25 @@ pub fn changed(
     let mut record = next(record, root_key, wraps, digests);
     name(&mut record, names)?;
     Ok(record)
+}
+
+/// The first seal record of an environment, and the escrow of its shares.
+///
+/// # Errors
+/// As [`changed`].
+pub fn first(
+    ctx: Context,
+    root_key: &Key32,
+    add: Vec<NamedWrap>,
+    shares: Option<&NewShares>,
+    entropy: &dyn Entropy,
+) -> Result<(SealRecord, Vec<EscrowedKek>), SealError> {
+    let root_id = seal_record::root_id(root_key.expose(), &ctx);
+    let (wraps, share_digests, tail) = (Vec::new(), Vec::new(), Tail::new());
+    let none = SealRecord { ctx, root_id, generation: 0, wraps, share_digests, tail };
+    let mut escrow = Vec::new();
+    let change = SealChange { add, shares, remove: Vec::new() };
+    Ok((changed(none, &mut escrow, root_key, &change, entropy)?, escrow))
 }
 
 /// The other wraps of a record under another root key, each in the place of the one of its name.

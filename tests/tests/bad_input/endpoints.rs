@@ -101,6 +101,17 @@ fn system(of: &Furniture) -> Vec<Endpoint> {
         ),
         post("sys/capabilities-self", "sys/capabilities-self", json!({ "paths": ["x"] })),
         post("sys/namespaces/:path", "sys/namespaces/fresh", json!({ "custom_metadata": { "a": "b" } })),
+        post(
+            "sys/namespaces/:path",
+            "sys/namespaces/fresh",
+            json!({ "secret_shares": 3, "secret_threshold": 2, "seals": ["inherit"] }),
+        ),
+        bare("sys/namespaces/:path/seal", "sys/namespaces/kept/seal", "it only seals"),
+        bare(
+            "sys/namespaces/:path/unseal",
+            "sys/namespaces/kept/unseal",
+            "it takes shares; `seals_of_children` gives it wrong ones",
+        ),
         patch("sys/namespaces/:path", "sys/namespaces/kept", json!({ "custom_metadata": { "a": "b" } })),
         bare("sys/seal", "sys/seal", "it only seals"),
         bare("sys/rotate", "sys/rotate", "it only rotates"),

@@ -12,6 +12,8 @@ mod policies;
 mod rekey;
 mod root_token;
 mod route;
+mod seal_text;
+mod sealed;
 mod seals;
 mod snapshot;
 mod ui;
@@ -30,6 +32,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) registry: &'a Arc<Registry>,
     pub(crate) environment: &'a Arc<Environment>,
     pub(crate) caller: &'a Caller,
+    /// Whether the caller may do here what takes `sudo`.
+    pub(crate) has_sudo: bool,
     /// What the route's `:path` or `:name` stands for.
     pub(crate) argument: &'a str,
 }
@@ -65,6 +69,10 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::Namespace, Op::Write) => namespaces::create(desk, &request.params).await,
         (Route::Namespace, Op::Patch) => namespaces::patch(desk, &request.params),
         (Route::Namespace, Op::Delete) => namespaces::delete(desk).await,
+        (Route::NamespaceSeal, Op::Write) => sealed::seal(desk),
+        (Route::NamespaceSealStatus, Op::Read) => sealed::status(desk).await,
+        (Route::NamespaceUnseal, Op::Write) => sealed::unseal(desk, &request.params).await,
+        (Route::NamespaceDeleteSealed, Op::Delete) => namespaces::delete_sealed(desk).await,
         (Route::Seal, Op::Write) => keys::seal(desk),
         (Route::KeyStatus, Op::Read) => keys::status(desk),
         (Route::Rotate | Route::RotateKeyring, Op::Write) => keys::rotate(desk),
@@ -119,6 +127,10 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             | Route::CapabilitiesSelf
             | Route::Namespaces
             | Route::Namespace
+            | Route::NamespaceSeal
+            | Route::NamespaceSealStatus
+            | Route::NamespaceUnseal
+            | Route::NamespaceDeleteSealed
             | Route::Seal
             | Route::KeyStatus
             | Route::Rotate

@@ -1,9 +1,11 @@
 //! `sys/namespaces`: environments, as the API calls them.
-use super::Desk;
+use super::{Desk, seal_text};
 use crate::Environment;
-use crate::children;
+use crate::children::{self, Wanted};
 use crate::records::{ChildRecord, ChildState};
 use coffer_room::{Answer, Fault, Outcome};
+use coffer_seal::Threshold;
+use coffer_seal::seals::INHERIT;
 use coffer_types::Timestamp;
 use coffer_wire::{Object, Params};
 
@@ -30,7 +32,32 @@ pub(super) fn read(desk: &Desk<'_>) -> Result<Outcome, Fault> {
 
 pub(super) async fn create(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
     let metadata = params.map("custom_metadata")?.unwrap_or_default();
-    children::create(desk.registry, desk.environment, desk.argument, metadata).await
+    let wanted = wanted(params)?;
+    children::create(desk.registry, desk.environment, desk.argument, metadata, wanted).await
+}
+
+/// What it is to be sealed by: `seal` as OpenBao has it, or `secret_shares` and `secret_threshold`, and names of
+/// configured seals.
+fn wanted(params: &Params) -> Result<Wanted, Fault> {
+    let text = params.string("seal")?.filter(|text| !text.is_empty());
+    let numbers = (params.number("secret_shares")?, params.number("secret_threshold")?);
+    let shares = match (text, numbers) {
+        (Some(_), (Some(_), _) | (_, Some(_))) => {
+            return Err(Fault::bad("'seal' and 'secret_shares' say the same: give one"));
+        }
+        (Some(text), _) => Some(seal_text::shares(&text)?),
+        (None, (None, None)) => None,
+        (None, (shares, threshold)) => Some((shares.unwrap_or(5), threshold.unwrap_or(3))),
+    };
+    let shares = shares.map(|(shares, threshold)| Threshold::new(shares, threshold)).transpose();
+    let mut devices: Vec<String> =
+        params.list("seals")?.unwrap_or_default().iter().map(|name| name.to_lowercase()).collect();
+    devices.sort();
+    devices.dedup();
+    let named = devices.len();
+    devices.retain(|name| name != INHERIT);
+    let and_inherits = devices.len() < named;
+    Ok(Wanted { shares: shares.map_err(|error| Fault::bad(error.message()))?, devices, and_inherits })
 }
 
 pub(super) fn patch(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
@@ -38,7 +65,13 @@ pub(super) fn patch(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> 
 }
 
 pub(super) async fn delete(desk: &Desk<'_>) -> Result<Outcome, Fault> {
-    children::delete(desk.registry, desk.environment, desk.argument).await
+    children::delete(desk.registry, desk.environment, desk.argument, false).await
+}
+
+/// Deletes an environment without looking for others below it, which nobody can while it is sealed: what they hold stays
+/// in the store, closed for ever unless they have seals of their own.
+pub(super) async fn delete_sealed(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    children::delete(desk.registry, desk.environment, desk.argument, true).await
 }
 
 /// A child as the API describes it.

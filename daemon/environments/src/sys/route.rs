@@ -40,6 +40,10 @@ routes! {
     CapabilitiesSelf => "sys/capabilities-self",
     Namespaces => "sys/namespaces",
     Namespace => "sys/namespaces/:path",
+    NamespaceSeal => "sys/namespaces/:path/seal",
+    NamespaceSealStatus => "sys/namespaces/:path/seal-status",
+    NamespaceUnseal => "sys/namespaces/:path/unseal",
+    NamespaceDeleteSealed => "sys/namespaces/:path/delete-sealed",
     Seal => "sys/seal",
     KeyStatus => "sys/key-status",
     Rotate => "sys/rotate",
@@ -92,6 +96,16 @@ impl Route {
             ["capabilities-accessor"] => (Self::CapabilitiesAccessor, String::new()),
             ["capabilities-self"] => (Self::CapabilitiesSelf, String::new()),
             ["namespaces"] => (Self::Namespaces, String::new()),
+            ["namespaces", path @ .., "seal"] if !path.is_empty() => (Self::NamespaceSeal, path.join("/")),
+            ["namespaces", path @ .., "seal-status"] if !path.is_empty() => {
+                (Self::NamespaceSealStatus, path.join("/"))
+            }
+            ["namespaces", path @ .., "unseal"] if !path.is_empty() => {
+                (Self::NamespaceUnseal, path.join("/"))
+            }
+            ["namespaces", path @ .., "delete-sealed"] if !path.is_empty() => {
+                (Self::NamespaceDeleteSealed, path.join("/"))
+            }
             ["namespaces", path @ ..] => (Self::Namespace, path.join("/")),
             ["seal"] => (Self::Seal, String::new()),
             ["key-status"] => (Self::KeyStatus, String::new()),
@@ -127,7 +141,19 @@ impl Route {
     /// Whether the names below this route are the same in any case: then they are folded before anything compares them.
     #[must_use]
     pub const fn folds(self) -> bool {
-        matches!(self, Self::Policy | Self::LegacyPolicy | Self::Namespace)
+        matches!(self, Self::Policy | Self::LegacyPolicy | Self::Namespace) || self.has_word_last()
+    }
+
+    /// Whether a word of the route stands behind what folds.
+    #[must_use]
+    pub const fn has_word_last(self) -> bool {
+        matches!(
+            self,
+            Self::NamespaceSeal
+                | Self::NamespaceSealStatus
+                | Self::NamespaceUnseal
+                | Self::NamespaceDeleteSealed
+        )
     }
 }
 

@@ -1,0 +1,137 @@
+//! Environments that are there and not open while the one above them is: sealed by shares of their own, by a device that
+//! does not answer, or by a caller who sealed them alone.
+use crate::environment::Environment;
+use crate::open;
+use crate::registry::Registry;
+use crate::work::recorded;
+use coffer_audit::{NodeEvent, NodeField};
+use coffer_barrier::{Barrier, Context, read_seal_record};
+use coffer_room::{Answer, Change, Fault};
+use coffer_seal::{Seal, UnsealProgress};
+use coffer_secmem::Key32;
+use coffer_types::{CanonicalPath, EnvironmentPath, WrapId};
+use std::sync::Arc;
+
+/// A sealed environment, and the shares given for it so far.
+pub(crate) struct Closed {
+    pub(crate) context: Context,
+    pub(crate) seal: Seal,
+    pub(crate) shares: UnsealProgress,
+}
+
+impl Closed {
+    pub(crate) fn new(context: Context, seal: Seal) -> Self {
+        Self { context, seal, shares: UnsealProgress::default() }
+    }
+}
+
+/// Environments that were opened and that nobody can reach yet. Whoever does not let them in closes them.
+pub(crate) struct Opened(Vec<Arc<Environment>>);
+
+impl Opened {
+    /// The first of them, and then those below it.
+    pub(crate) fn take(mut self) -> Vec<Arc<Environment>> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.iter().rev().for_each(|environment| environment.barrier().close());
+    }
+}
+
+impl Registry {
+    /// Seals one environment and all below it: their keys are cleared, whoever still holds them.
+    pub(crate) async fn seal_one(&self, path: &EnvironmentPath) {
+        let gone = self.remove(path);
+        let Some(first) = gone.iter().find(|environment| environment.path == *path) else { return };
+        let context = first.barrier().context();
+        for environment in &gone {
+            environment.shut().await;
+        }
+        self.closed().retain(|closed, _| !path.contains(closed));
+        match read_seal_record(&*self.store, context.environment).await {
+            Ok(copies) => match Seal::found(context, copies) {
+                Ok(seal) => drop(self.closed().insert(path.clone(), Closed::new(context, seal))),
+                Err(error) => {
+                    tracing::error!(environment = %path, %error, "sealed, and its seal record can't be read")
+                }
+            },
+            Err(error) => {
+                tracing::error!(environment = %path, %error, "sealed, and its seal record can't be read")
+            }
+        }
+        let fields = [(NodeField::Environment, &*context.environment.to_string())];
+        if let Err(error) = self.node.event(NodeEvent::Sealed, &fields) {
+            tracing::error!(%error, "sealed without a leaf in the node log");
+        }
+    }
+
+    /// Opens a sealed environment by its root key, and what can be opened below it. Nobody reaches it before
+    /// [`Registry::let_in`].
+    pub(crate) async fn open_closed(
+        self: &Arc<Self>,
+        path: &EnvironmentPath,
+        context: Context,
+        root_key: Key32,
+        held: Option<WrapId>,
+    ) -> Result<Opened, Fault> {
+        let (parent, name) = self.above(path)?;
+        let is_restored = parent.children().get(&name).is_some_and(|child| child.is_restored);
+        let barrier = Barrier::open(self.place(context), root_key.duplicate()).await?;
+        if let Some(held) = held {
+            self.settle_shares(&barrier, root_key, held).await.map_err(Fault::from)?;
+        }
+        let opened = open::tree(self, path.clone(), barrier, is_restored).await.map_err(|error| {
+            tracing::error!(environment = %path, %error, "an environment does not open");
+            Fault::Unavailable(format!("the environment does not open: {error}").into())
+        })?;
+        let opened = Opened(opened);
+        if is_restored {
+            mark(&parent, &name, false).await;
+        }
+        let fields = [(NodeField::Environment, &*context.environment.to_string())];
+        self.node
+            .event(NodeEvent::Unsealed, &fields)
+            .map_err(|why| Fault::Unavailable(why.message().into()))?;
+        Ok(opened)
+    }
+
+    /// Lets requests reach what was opened, unless it was opened by another, deleted or sealed meanwhile.
+    pub(crate) fn let_in(&self, opened: Opened) {
+        let Some(first) = opened.0.first().map(|first| first.path.clone()) else { return };
+        if self.closed().remove(&first).is_none() {
+            return;
+        }
+        for environment in opened.take() {
+            self.add(environment);
+        }
+        self.wake_jobs();
+    }
+
+    /// The open environment above `path`, and the name of the last.
+    pub(crate) fn above(&self, path: &EnvironmentPath) -> Result<(Arc<Environment>, String), Fault> {
+        let above = path.parent().ok_or(Fault::NotFound)?;
+        let name = path.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+        let above = self.open().and_then(|open| open.at(&above).cloned()).ok_or(Fault::Sealed)?;
+        Ok((above, name))
+    }
+}
+
+/// Notes in the parent that a child came with a backup and has not been opened since, or that it has.
+pub(crate) async fn mark(parent: &Arc<Environment>, name: &str, is_restored: bool) {
+    let Ok(name) = CanonicalPath::parse(name) else { return };
+    let above = Arc::clone(parent);
+    let change = Change::new(move |batch| {
+        if let Some(mut child) = crate::children::stored(batch, &name)? {
+            child.is_restored = is_restored;
+            above.write_child(batch, &name, &child)?;
+        }
+        Ok(Answer::empty())
+    });
+    if let Err(fault) = recorded(parent, "job/environment-restored", change).await {
+        let cause = coffer_audit::fault_name(&fault);
+        tracing::error!(parent = %parent.path, cause, "that an environment came with a backup could not be noted");
+    }
+}
