@@ -170,7 +170,9 @@ fn answers_of_another_shape_are_named_as_such() {
         refused(device.wrap(&key, &binding), kind, says);
     }
     server.answers(Answer::End);
+    server.asked.lock().unwrap().clear();
     refused(device.unwrap(&made, &binding), DeviceTrouble::Unreachable, "broke off the connection");
+    assert_eq!(server.asked.lock().unwrap().len(), 1, "it is not tried again by itself");
 }
 
 #[test]
