@@ -6,6 +6,7 @@ use coffer_seal::file::KeyFile;
 use coffer_seal::pkcs11::{DEADLINE, Pkcs11Config, Pkcs11Device, TokenName, mechanism};
 use coffer_seal::secret_source::{SecretSource, Words};
 use coffer_seal::tpm::{APPROVAL_INDEX, TpmConfig, TpmDevice, parse_pcrs};
+use coffer_seal::transit::{Identity, TransitConfig, TransitDevice};
 use coffer_types::{Entropy, EnvironmentPath};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -38,15 +39,27 @@ pub(crate) struct Seal {
     approval_index: Option<Spanned<u32>>,
     srk_name: Option<Spanned<String>>,
     path: Option<Spanned<PathBuf>>,
+    server_name: Option<Spanned<String>>,
+    ca: Option<Spanned<PathBuf>>,
+    certificate: Option<Spanned<PathBuf>>,
+    key: Option<Spanned<PathBuf>>,
+    token_file: Option<Spanned<PathBuf>>,
+    token_env: Option<Spanned<String>>,
+    token_credential: Option<Spanned<String>>,
+    namespace: Option<Spanned<String>>,
+    mount: Option<Spanned<String>>,
+    key_name: Option<Spanned<String>>,
+    associated_data: Option<Spanned<bool>>,
 }
 
 const PIN: Words = Words { it: "the PIN", whose: "the PIN", any: "a PIN" };
 
 impl Seal {
     /// Names of keys that belong to one type or two, where each stands, and to which they belong.
-    fn own_keys(&self) -> [(&'static str, Option<usize>, &'static [&'static str]); 15] {
+    fn own_keys(&self) -> [(&'static str, Option<usize>, &'static [&'static str]); 26] {
         const PKCS11: &[&str] = &["pkcs11"];
         const TPM: &[&str] = &["tpm2"];
+        const TRANSIT: &[&str] = &["transit"];
         const BOTH: &[&str] = &["pkcs11", "tpm2"];
         [
             ("module", at(&self.module), PKCS11),
@@ -59,11 +72,22 @@ impl Seal {
             ("pin_file", at(&self.pin_file), BOTH),
             ("pin_env", at(&self.pin_env), BOTH),
             ("pin_credential", at(&self.pin_credential), BOTH),
-            ("address", at(&self.address), TPM),
+            ("address", at(&self.address), &["tpm2", "transit"]),
             ("pcrs", at(&self.pcrs), TPM),
             ("approval_index", at(&self.approval_index), TPM),
             ("srk_name", at(&self.srk_name), TPM),
             ("path", at(&self.path), &["file"]),
+            ("server_name", at(&self.server_name), TRANSIT),
+            ("ca", at(&self.ca), TRANSIT),
+            ("certificate", at(&self.certificate), TRANSIT),
+            ("key", at(&self.key), TRANSIT),
+            ("token_file", at(&self.token_file), TRANSIT),
+            ("token_env", at(&self.token_env), TRANSIT),
+            ("token_credential", at(&self.token_credential), TRANSIT),
+            ("namespace", at(&self.namespace), TRANSIT),
+            ("mount", at(&self.mount), TRANSIT),
+            ("key_name", at(&self.key_name), TRANSIT),
+            ("associated_data", at(&self.associated_data), TRANSIT),
         ]
     }
 
@@ -81,6 +105,7 @@ impl Seal {
         let device: Box<dyn Device> = match kind {
             "pkcs11" => self.pkcs11(folder, entropy)?,
             "tpm2" => self.tpm(folder, entropy)?,
+            "transit" => self.transit(folder)?,
             "file" => {
                 let path = self.need(&self.path, "path")?;
                 Box::new(KeyFile::new(folder.join(path), Arc::clone(entropy)))
@@ -88,7 +113,7 @@ impl Seal {
             _ => {
                 return Err((
                     self.kind.span().start,
-                    "'type' must be \"pkcs11\", \"tpm2\" or \"file\"".into(),
+                    "'type' must be \"pkcs11\", \"tpm2\", \"transit\" or \"file\"".into(),
                 ));
             }
         };
@@ -189,14 +214,55 @@ impl Seal {
         Ok(Box::new(TpmDevice::new(config, Arc::clone(entropy))))
     }
 
+    fn transit(&self, folder: &Path) -> Result<Box<dyn Device>, Wrong> {
+        let text = |value: &Option<Spanned<String>>| value.as_ref().map(|text| text.get_ref().clone());
+        let identity = match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Some(Identity {
+                certificate: folder.join(certificate.get_ref()),
+                key: folder.join(key.get_ref()),
+            }),
+            (None, None) => None,
+            _ => return Err(self.wrong("'certificate' and 'key' belong together")),
+        };
+        let token = (&self.token_file, &self.token_env, &self.token_credential);
+        let config = TransitConfig {
+            address: self.need(&self.address, "address")?.clone(),
+            server_name: text(&self.server_name),
+            ca: folder.join(self.need(&self.ca, "ca")?),
+            identity,
+            token: self.secret(
+                folder,
+                token,
+                "only one of 'token_file', 'token_env' and 'token_credential' can be",
+            )?,
+            namespace: text(&self.namespace),
+            mount: text(&self.mount).unwrap_or_else(|| "transit".to_owned()),
+            key: self.need(&self.key_name, "key_name")?.clone(),
+            associated_data: self.associated_data.as_ref().is_none_or(|it| *it.get_ref()),
+            deadline: self.deadline(coffer_seal::transit::DEADLINE)?,
+        };
+        let device = TransitDevice::new(config);
+        Ok(Box::new(device.map_err(|error| self.wrong(&error.sentence))?))
+    }
+
     /// Where the PIN lies, in one place at most.
     fn pin(&self, folder: &Path) -> Result<Option<SecretSource>, Wrong> {
-        match (&self.pin_file, &self.pin_env, &self.pin_credential) {
+        let places = (&self.pin_file, &self.pin_env, &self.pin_credential);
+        self.secret(folder, places, "only one of 'pin_file', 'pin_env' and 'pin_credential' can be")
+    }
+
+    fn secret(
+        &self,
+        folder: &Path,
+        places: (&Option<Spanned<PathBuf>>, &Option<Spanned<String>>, &Option<Spanned<String>>),
+        wrong: &str,
+    ) -> Result<Option<SecretSource>, Wrong> {
+        match places {
             (None, None, None) => Ok(None),
             (Some(file), None, None) => Ok(Some(SecretSource::File(folder.join(file.get_ref())))),
             (None, Some(name), None) => Ok(Some(SecretSource::Environment(name.get_ref().clone()))),
             (None, None, Some(name)) => Ok(Some(SecretSource::Credential(name.get_ref().clone()))),
-            _ => Err(self.wrong("only one of 'pin_file', 'pin_env' and 'pin_credential' can be")),
+            _ => Err(self.wrong(wrong)),
         }
     }
 

@@ -85,6 +85,44 @@ impl Error {
         self.status() == Some(503)
     }
 
+    /// Whether the server showed a certificate that can't be trusted: of another CA or name, expired, revoked or not for
+    /// servers. It was sent nothing.
+    #[must_use]
+    pub fn is_server_untrusted(&self) -> bool {
+        let mut next = std::error::Error::source(self);
+        while let Some(error) = next {
+            // What hides in one of these is not its source.
+            let hidden = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            let tls = hidden.and_then(|hidden| hidden.downcast_ref());
+            if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+
+    /// Whether the server did not take the client's certificate, or wanted one and got none. Some servers break off the
+    /// connection without saying so.
+    #[must_use]
+    pub fn is_certificate_refused(&self) -> bool {
+        use rustls::AlertDescription as Alert;
+        const ALERTS: [Alert; 8] = [
+            Alert::CertificateRequired,
+            Alert::BadCertificate,
+            Alert::UnsupportedCertificate,
+            Alert::CertificateRevoked,
+            Alert::CertificateExpired,
+            Alert::CertificateUnknown,
+            Alert::UnknownCA,
+            Alert::AccessDenied,
+        ];
+        // Of what TLS says, HTTP/2 keeps the sentence only.
+        let Some(source) = std::error::Error::source(self) else { return false };
+        let said = deepest(source).to_string();
+        ALERTS.iter().any(|alert| said == rustls::Error::AlertReceived(*alert).to_string())
+    }
+
     /// Whether the request may have taken effect although it failed. Read before repeating it.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {

@@ -72,6 +72,9 @@ pub struct TokenInfo {
     /// How long it will live, in seconds; 0 for ever.
     #[serde(default)]
     pub ttl: u64,
+    /// How long it was given to live when it was made, in seconds; 0 for ever.
+    #[serde(default)]
+    pub creation_ttl: u64,
     /// Whether it can be renewed.
     #[serde(default)]
     pub renewable: bool,

@@ -61,6 +61,9 @@ pub struct KeyInfo {
     /// Whether the key may be deleted.
     #[serde(default)]
     pub deletion_allowed: bool,
+    /// Whether the key was put out of use and can be brought back. Only OpenBao has such keys.
+    #[serde(default)]
+    pub soft_deleted: bool,
     #[serde(default)]
     keys: BTreeMap<String, KeyVersion>,
 }

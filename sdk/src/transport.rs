@@ -182,11 +182,20 @@ fn pause(outcome: &Result<Whole>, is_read: bool, attempt: u32) -> Result<Option<
     Ok((pause <= MAX_PAUSE).then_some(pause))
 }
 
+/// Whether what came could not be read as HTTP/1.1.
+fn answers_otherwise(error: &legacy::Error) -> bool {
+    let source = std::error::Error::source(error);
+    source.and_then(|error| error.downcast_ref::<hyper::Error>()).is_some_and(hyper::Error::is_parse)
+}
+
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
     headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
 fn failure(error: legacy::Error) -> Error {
+    if answers_otherwise(&error) {
+        return Error::Unexpected("it is not HTTP");
+    }
     let never_sent = error.is_connect();
     let cause: Cause = error.into();
     if never_sent { Error::Connect(cause) } else { Error::Interrupted(cause) }

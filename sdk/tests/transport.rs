@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use support::{Authority, Options, Reply, Server, envelope};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[derive(Deserialize)]
 struct Database {
@@ -139,6 +140,7 @@ async fn a_server_under_another_ca_or_name_is_sent_nothing() {
         let error = client.kv("secret").get::<Database>("a").await.err().unwrap();
         assert!(matches!(error, Error::Connect(_)), "{error:?}");
         assert!(error.to_string().contains("certificate"), "{error}");
+        assert!(error.is_server_untrusted() && !error.is_certificate_refused(), "{error:?}");
     }
     assert_eq!(server.count(), 0);
 }
@@ -161,7 +163,30 @@ async fn a_missing_client_certificate_is_an_error_that_says_so() {
         .unwrap();
     let error = client.kv("secret").get::<Database>("a").await.err().unwrap();
     assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
+    assert!(error.is_certificate_refused() && !error.is_server_untrusted(), "{error:?}");
     assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_http_is_told_as_such_and_not_asked_for_again() {
+    let authority = Authority::new();
+    let options = Options { protocols: &[b"http/1.1"], wants_certificate: false, dropped: 0 };
+    let acceptor = support::acceptor(&authority, &options);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let client = Client::builder().address(&address).ca_pem(authority.pem().as_bytes()).build().unwrap();
+    let server = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut tls = acceptor.accept(tcp).await.unwrap();
+        tls.read_u8().await.unwrap();
+        tls.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+        tls.shutdown().await.unwrap();
+        listener
+    });
+    let error = client.kv("secret").get::<Database>("a").await.err().unwrap();
+    assert!(matches!(error, Error::Unexpected(_)), "{error:?}");
+    assert!(!error.is_server_untrusted() && !error.is_certificate_refused());
+    drop(server.await.unwrap());
 }
 
 #[tokio::test]

@@ -122,6 +122,11 @@ impl House {
         self.setup.listener = lines.to_owned();
     }
 
+    /// The further sections of the configuration from the next start on.
+    pub fn set_sections(&mut self, sections: &str) {
+        self.setup.sections = sections.to_owned();
+    }
+
     /// Further words of the command line from the next start on.
     pub fn set_options(&mut self, options: &[&str]) {
         self.setup.options = options.iter().map(|option| (*option).to_owned()).collect();

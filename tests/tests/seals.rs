@@ -1,6 +1,6 @@
 //! Seals side by side, with the real parts: whichever is lost, another opens; nothing that is altered does.
 use coffer_sdk::{Client, Secret};
-use coffer_tests::{Ask, Asked, HSM_PIN, House, Hsm, Setup, TPM_OWNER, Tpm, eventually};
+use coffer_tests::{Ask, Asked, HSM_PIN, House, Hsm, Person, Setup, TPM_OWNER, Tpm, eventually};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -302,4 +302,115 @@ async fn a_rekey_and_a_rotation_wrap_anew_by_the_device_too() {
 async fn root_verify(house: &House, seal: &str) {
     let opened = house.root().ask("POST", "sys/seals/verify", json!({ "seal": seal })).await.ok();
     assert_eq!(opened.data()["opens"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_coffer_opens_the_store_by_its_transit_key_and_while_it_is_sealed_says_so() {
+    let other = House::start().await;
+    let there = other.environment("seals").await;
+    there.ask("POST", "transit/keys/root-of-ours", json!({})).await.done();
+    let rules: &[(&str, &[&str])] =
+        &[("transit/encrypt/root-of-ours", &["update"]), ("transit/decrypt/root-of-ours", &["update"])];
+    there.sys().put_policy("seal", &coffer_tests::policy(rules)).await.unwrap();
+    let identity = other.issue(&Person::named("ours"));
+    let role = json!({ "allowed_common_names": ["ours"], "token_policies": ["seal"] });
+    other.role(&there, "ours", role).await;
+    let (certificate, key) = other.files("ours", &identity);
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let mut setup = Setup::default();
+    setup.sections += &format!(
+        "[[seal]]\nname = \"afar\"\ntype = \"transit\"\naddress = \"https://{}\"\nca = {:?}\ncertificate = {certificate:?}\nkey = {key:?}\nnamespace = \"seals\"\nkey_name = \"root-of-ours\"\n",
+        other.address(),
+        other.at("ca.pem"),
+    );
+    let mut house = House::with(setup).await;
+    change(&house.root(), json!({ "add": "afar" }), &house.shares).await.done();
+    keep_a_secret(&house).await;
+    house.restart_by_itself().await;
+    is_all_there(&house).await;
+
+    other.root().ask("POST", "sys/seal", json!({})).await.done();
+    assert!(house.stop().success());
+    house.start_process().await;
+    eventually("the daemon says why it waits", || async {
+        house.log().contains("the transit server is sealed").then_some(())
+    })
+    .await;
+    assert!(is_sealed(&house).await);
+    // It looks again, and opens when the other one is open.
+    other.unseal().await;
+    opens_by_itself(&house).await;
+    is_all_there(&house).await;
+}
+
+/// Copies of a file's bytes with one changed, at every place; the file is put back.
+async fn altered(house: &mut House, file: &std::path::Path, says: &str) {
+    let right = std::fs::read(file).unwrap();
+    for at in (0..right.len()).step_by(5) {
+        let mut wrong = right.clone();
+        wrong[at] ^= 0x40;
+        std::fs::write(file, &wrong).unwrap();
+        let said = house.root().ask("POST", "sys/seals/verify", json!({ "seal": "disk" })).await.refused(400);
+        assert!(said.contains(says), "byte {at}: {said}");
+    }
+    std::fs::write(file, &right).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_file_that_was_altered_or_is_open_to_others_is_refused_and_the_shares_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let mut setup = Setup::default();
+    setup.sections += &format!("[[seal]]\nname = \"disk\"\ntype = \"file\"\npath = {file:?}\n");
+    let mut house = House::with(setup).await;
+    change(&house.root(), json!({ "add": "disk" }), &house.shares).await.done();
+    house.canaries.add(std::fs::read(&file).unwrap());
+    keep_a_secret(&house).await;
+    house.restart_by_itself().await;
+    altered(&mut house, &file, "another key file").await;
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    let verify = json!({ "seal": "disk" });
+    let said = house.root().ask("POST", "sys/seals/verify", verify.clone()).await.refused(400);
+    assert!(said.contains("its mode must be 0600"), "{said}");
+    assert!(house.stop().success());
+    house.start_process().await;
+    eventually("the file is named", || async { house.log().contains("its mode must be 0600").then_some(()) })
+        .await;
+    assert!(is_sealed(&house).await);
+    house.unseal().await;
+    is_all_there(&house).await;
+    std::fs::remove_file(&file).unwrap();
+    house.root().ask("POST", "sys/seals/verify", verify).await.refused(503);
+    // The lost one goes, and another comes.
+    change(&house.root(), json!({ "remove": "disk" }), &house.shares).await.done();
+    change(&house.root(), json!({ "add": "disk" }), &house.shares).await.done();
+    house.restart_by_itself().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pinned_seal_opens_no_other_root_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let section =
+        |more: &str| format!("[[seal]]\nname = \"disk\"\ntype = \"file\"\npath = {file:?}\n{more}\n");
+    let mut house = House::with(Setup { sections: section(""), ..Setup::default() }).await;
+    change(&house.root(), json!({ "add": "disk" }), &house.shares).await.done();
+    house.canaries.add(std::fs::read(&file).unwrap());
+    let listed = seals(&house.root()).await;
+    house.set_sections(&section(&format!("root_ids = [{}]", listed["root_id"])));
+    house.restart_by_itself().await;
+    assert_eq!(seals(&house.root()).await["seals"][1]["pinned"], true);
+    let warned =
+        house.root().ask("POST", "sys/rotate/root", json!({})).await.ok().body["warnings"][0].clone();
+    let now = seals(&house.root()).await["root_id"].as_str().unwrap().to_owned();
+    assert!(warned.as_str().unwrap().contains(&now), "{warned}");
+    house.set_sections(&section(&format!("root_ids = [\"{}\"]", "00".repeat(32))));
+    assert!(house.stop().success());
+    house.start_process().await;
+    eventually("the pin is named", || async {
+        house.log().contains("none of those in `root_ids`").then_some(())
+    })
+    .await;
+    assert!(is_sealed(&house).await);
+    house.unseal().await;
 }

@@ -2,14 +2,14 @@
 //! device may take its time and a commit may not.
 use crate::{Environment, Registry};
 use coffer_barrier::{Batch, Context};
-use coffer_room::Fault;
+use coffer_room::{Answer, Fault};
 use coffer_seal::device::{DeviceError, DeviceTrouble, Given};
 use coffer_seal::seals::{INHERIT, ListedWrap, NamedWrap, listed};
 use coffer_seal::{Inherited, SealError};
 use coffer_secmem::Key32;
 use coffer_types::EnvironmentPath;
 use keystore_format::keyring::EscrowedKek;
-use keystore_format::seal_record::{SealRecord, Wrap, WrapType};
+use keystore_format::seal_record::{SealRecord, Wrap, WrapType, root_id};
 use std::sync::Arc;
 
 /// What wraps a root key beside shares, made anew under another root key: each seal in the place of the one of its name.
@@ -114,6 +114,26 @@ pub(crate) fn reseal(
     let (registry, environment, shown) = (Arc::clone(registry), Arc::clone(environment), wraps.clone());
     batch.after(Box::new(move || registry.seal_changed(&environment, shown)));
     Ok(wraps)
+}
+
+/// Says that seals which give out certain root keys only have to be told of a new one before the next start.
+pub(crate) fn warn_of_pins(
+    answer: Answer,
+    registry: &Registry,
+    environment: &Environment,
+    (wraps, root_key): (&[ListedWrap], &Key32),
+) -> Answer {
+    let is_pinned = |wrap: &ListedWrap| {
+        registry.devices.find(&wrap.name, &environment.path).is_ok_and(|device| device.is_pinned())
+    };
+    let root_id = root_id(root_key.expose(), &environment.barrier().context());
+    let id: String = root_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    wraps.iter().filter(|wrap| is_pinned(wrap)).fold(answer, |answer, wrap| {
+        answer.warn(format!(
+            "seal \"{}\" gives out only the root keys of its `root_ids`: put {id} there before the next start",
+            wrap.name
+        ))
+    })
 }
 
 /// Why a device did not do it, as an answer.

@@ -5,10 +5,9 @@
 //! store and writes none: the barrier does, so that seal record, keyring and head change in one commit.
 //!
 //! What wraps root keys outside the daemon is a [`device::Device`]: a key of an HSM ([`pkcs11`]), a TPM
-//! ([`tpm`]) or a file ([`file`]). Devices alone have hands here, and are asked on threads of their own. A configuration
-//! names them ([`devices`]); an environment may have several seals side by side ([`seals`]).
-//!
-//! Deliberately missing: seals by transit key, for which the seal record has room.
+//! ([`tpm`]), another daemon's transit key ([`transit`]) or a file ([`file`]). Devices alone have hands here, and are asked
+//! on threads of their own. A configuration names them ([`devices`]); an environment may have several seals side by side
+//! ([`seals`]).
 #![forbid(unsafe_code)]
 
 mod ceremony;
@@ -25,6 +24,7 @@ pub mod seals;
 pub mod secret_source;
 pub mod shamir;
 pub mod tpm;
+pub mod transit;
 
 pub use ceremony::{Joined, Offered, UnsealProgress};
 pub use error::{SealError, ShareError, ThresholdError};

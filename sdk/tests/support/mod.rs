@@ -148,7 +148,7 @@ impl Server {
     }
 }
 
-fn acceptor(authority: &Authority, options: &Options) -> TlsAcceptor {
+pub fn acceptor(authority: &Authority, options: &Options) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(authority.issuer.der().clone()).unwrap();

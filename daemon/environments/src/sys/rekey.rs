@@ -5,11 +5,12 @@
 //! ones, here or by unsealing: an answer may be lost, and then nobody would hold any (decision 0093).
 use super::Desk;
 use crate::ceremonies::{Collected, Made, NewKeys, NewRoot, Rekey, collect, seal_of};
-use crate::sealing::{reseal, unsealable, wrapped_anew};
+use crate::sealing::{reseal, unsealable, warn_of_pins, wrapped_anew};
 use crate::{Environment, Registry};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_seal::device::Given;
 use coffer_seal::rekey::{NewShares, OldShares, rekeyed, rotated, settled};
+use coffer_seal::seals::ListedWrap;
 use coffer_seal::{Seal, Threshold, UnsealProgress};
 use coffer_secmem::Key32;
 use coffer_wire::{Object, Params};
@@ -151,7 +152,7 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     let in_force = Arc::new(Mutex::new(Some(in_force)));
     let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
-        put_in_force(batch, &registry, &environment, &keys, OldShares::KeepAWayBack)?;
+        let wraps = put_in_force(batch, &registry, &environment, &keys, OldShares::KeepAWayBack)?;
         let (ended, in_force, own) = (Arc::clone(&environment), Arc::clone(&in_force), own.clone());
         batch.after(Box::new(move || {
             // Another may have been begun meanwhile: that one goes on.
@@ -159,7 +160,8 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
                 rekey.made = in_force.lock().unwrap_or_else(PoisonError::into_inner).take();
             }
         }));
-        handed_out(&keys)
+        let answer = handed_out(&keys)?;
+        Ok(warn_of_pins(answer, &registry, &environment, (&wraps, &keys.root.root)))
     })))
 }
 
@@ -194,7 +196,7 @@ fn put_in_force(
     environment: &Arc<Environment>,
     keys: &NewKeys,
     old_shares: OldShares,
-) -> Result<(), Fault> {
+) -> Result<Vec<ListedWrap>, Fault> {
     if !batch.is_root_key(&keys.old_root)? {
         return Err(changed_meanwhile());
     }
@@ -208,8 +210,7 @@ fn put_in_force(
     reseal(batch, registry, environment, |record, escrow| {
         let record = rekeyed(record, escrow, root, shares, old_shares, others, environment.entropy());
         Ok((root.duplicate(), record.map_err(unsealable)?))
-    })?;
-    Ok(())
+    })
 }
 
 pub(super) async fn verify_status(desk: &Desk<'_>) -> Result<Outcome, Fault> {
@@ -250,11 +251,12 @@ pub(super) fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault>
     drop(ceremony);
     let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
-        if is_in_force {
+        let wraps = if is_in_force {
             settle(batch, &registry, &environment, &keys)?;
+            Vec::new()
         } else {
-            put_in_force(batch, &registry, &environment, &keys, OldShares::End)?;
-        }
+            put_in_force(batch, &registry, &environment, &keys, OldShares::End)?
+        };
         let (ended, shown) = (Arc::clone(&environment), nonce.to_string());
         batch.after(Box::new(move || {
             ended
@@ -263,7 +265,8 @@ pub(super) fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault>
                 .take_if(|rekey| rekey.made.as_ref().is_some_and(|made| made.nonce == shown));
         }));
         let answer = Object::new().string("nonce", &nonce).boolean("complete", true);
-        Ok(Answer::system(answer).commit("nonce", nonce.as_bytes()))
+        let answer = Answer::system(answer).commit("nonce", nonce.as_bytes());
+        Ok(warn_of_pins(answer, &registry, &environment, (&wraps, &keys.root.root)))
     })))
 }
 
@@ -306,11 +309,11 @@ pub(super) async fn rotate_root(desk: &Desk<'_>, params: &Params) -> Result<Outc
         if !batch.is_root_key(&old_root)? {
             return Err(changed_meanwhile());
         }
-        reseal(batch, &registry, &environment, |record, escrow| {
+        let wraps = reseal(batch, &registry, &environment, |record, escrow| {
             let record = rotated(record, escrow, &root, &others, environment.entropy());
             Ok((root.duplicate(), record.map_err(unsealable)?))
         })?;
-        Ok(Answer::empty())
+        Ok(warn_of_pins(Answer::empty(), &registry, &environment, (&wraps, &root)))
     })))
 }
 
