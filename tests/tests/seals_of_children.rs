@@ -251,3 +251,31 @@ async fn the_bao_command_makes_seals_and_opens_a_namespace_with_shares_of_its_ow
     let acme = house.root().with_namespace("acme").unwrap();
     acme.ask("GET", "sys/mounts", Value::Null).await.done();
 }
+
+/// The figure: with release builds, `COFFERD=target/release/cofferd cargo nextest run -p coffer-tests --run-ignored all -E
+/// 'test(a_thousand_environments)' --no-capture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement, and long"]
+async fn a_thousand_environments_with_seals_of_their_own_open_after_a_start() {
+    let hsm = Hsm::new();
+    let mut setup = Setup::default();
+    let names: Vec<String> = (0..1000).map(|number| format!("e{number}")).collect();
+    let list = serde_json::to_string(&[&["root".to_owned()], &names[..]].concat()).unwrap();
+    hsm.configure(&mut setup, "hsm", &format!("environments = {list}"));
+    setup.sections += "[log]\nlevel = \"info\"\n";
+    let mut house = House::with(setup).await;
+    let root = house.root();
+    for name in &names {
+        root.ask("POST", &format!("sys/namespaces/{name}"), json!({ "seals": ["hsm"] })).await.done();
+    }
+    for _ in 0..3 {
+        assert!(house.stop().success());
+        house.start_process().await;
+        let begun = std::time::Instant::now();
+        house.unseal().await;
+        let took = begun.elapsed();
+        let here = house.root().with_namespace("e999").unwrap();
+        here.ask("GET", "sys/mounts", Value::Null).await.done();
+        eprintln!("1,000 environments under a SoftHSM key each opened within {took:?} of the last share");
+    }
+}

@@ -36,6 +36,7 @@ mod holders;
 mod hvac;
 mod passwords;
 mod readme;
+mod rollback;
 mod rule_1_one_path;
 mod rule_2_ids;
 mod rule_3_authorisation;

@@ -128,6 +128,13 @@ pub enum BookError {
         /// Leaves that the head promises.
         promised: u64,
     },
+    /// The store is older than the journal's leaves of its changes: it was put back.
+    Older {
+        /// The store's generation.
+        store: u64,
+        /// The newest generation that the journal tells of.
+        log: u64,
+    },
     /// The journal holds another incarnation of this log than the head names: the store was put back or exchanged.
     Foreign,
     /// What waits in the store to be appended to the journal is damaged.
@@ -138,6 +145,14 @@ pub enum BookError {
     Barrier(BarrierError),
     /// The log could not be written.
     Unrecorded(Unrecorded),
+}
+
+impl BookError {
+    /// Whether a quorum may accept it, where the store was put back on purpose.
+    #[must_use]
+    pub const fn is_rollback(&self) -> bool {
+        matches!(self, Self::Older { .. } | Self::Foreign)
+    }
 }
 
 impl fmt::Display for BookError {
@@ -155,7 +170,13 @@ impl fmt::Display for BookError {
                     "the first {promised} leaves of this environment's audit log are not those its store promises"
                 )
             }
-            Self::Foreign => f.write_str("the audit log belongs to another incarnation of this environment"),
+            Self::Older { store, log } => write!(
+                f,
+                "the store is older than its audit log: it is of generation {store}, and the log tells of changes up to {log}"
+            ),
+            Self::Foreign => f.write_str(
+                "the store is older than its audit log, or of another daemon: the log belongs to another incarnation of this environment",
+            ),
             Self::DamagedOutbox => f.write_str("an audit leaf that waits in the store is damaged"),
             Self::DamagedLog => {
                 f.write_str("a file of the audit log was altered; `coffer audit verify` names the place")

@@ -51,6 +51,13 @@ pub(crate) enum OpenError {
     Damaged(&'static str),
 }
 
+impl OpenError {
+    /// Whether a quorum may accept it, where the store was put back on purpose.
+    pub(crate) fn is_rollback(&self) -> bool {
+        matches!(self, Self::Book(error) if error.is_rollback())
+    }
+}
+
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -73,6 +73,8 @@ pub(crate) struct Waiting {
     pub(crate) context: Context,
     pub(crate) seal: Seal,
     pub(crate) shares: UnsealProgress,
+    /// Whether each share so far came with leave to open a store that is older than its log.
+    pub(crate) accepts_rollback: bool,
     /// Where the root key opens a snapshot that is to be restored, rather than the store.
     pub(crate) is_restore: bool,
 }
@@ -248,7 +250,8 @@ pub(crate) fn wait_for(
     status.wraps = seal.wraps();
     status.progress = 0;
     status.cluster_id = uuid(context.store.as_bytes());
-    Ok(Waiting { context, seal, shares: UnsealProgress::default(), is_restore })
+    let shares = UnsealProgress::default();
+    Ok(Waiting { context, seal, shares, accepts_rollback: true, is_restore })
 }
 
 impl NodeFault {

@@ -16,21 +16,32 @@ use coffer_types::{
 };
 use std::sync::Arc;
 
+/// What the store is held against when its environments open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum How {
+    /// The log must have what the store promises, and the store what the log tells of.
+    AsPromised,
+    /// The store comes from a backup: its logs begin anew.
+    Restored,
+    /// The holders of shares accept a store that is older than its log: where it is, that begins anew.
+    AcceptingRollback,
+}
+
 /// Opens the environment of `barrier` and then its children, parents first. A child that does not open is named in the
-/// log and stays closed; the others open.
+/// log and stays closed; the others open, unless the store is older than the log of one of them.
 pub(crate) async fn tree(
     registry: &Arc<Registry>,
     path: EnvironmentPath,
     barrier: Arc<Barrier>,
-    is_restored: bool,
+    how: How,
 ) -> Result<Vec<Arc<Environment>>, OpenError> {
-    let mut opened = vec![one(registry, path, barrier, is_restored).await?];
+    let mut opened = vec![one(registry, path, barrier, how).await?];
     let mut next = 0;
     while let Some(parent) = opened.get(next).cloned() {
         next += 1;
         for (name, child) in parent.children().iter().filter(|(_, child)| child.state == ChildState::Active) {
-            let is_restored = is_restored || child.is_restored;
-            match descendant(registry, &parent, name, &child.id, is_restored).await {
+            let how = if child.is_restored { How::Restored } else { how };
+            match descendant(registry, &parent, name, &child.id, how).await {
                 Ok(environment) => {
                     if child.is_restored {
                         sealed::mark(&parent, name, false).await;
@@ -38,11 +49,16 @@ pub(crate) async fn tree(
                     opened.push(environment);
                 }
                 Err(Shut::Waits(closed)) => {
-                    if is_restored && !child.is_restored {
+                    if how == How::Restored && !child.is_restored {
                         sealed::mark(&parent, name, true).await;
                     }
                     let path = parent.path.child(name).map_err(|_| OpenError::Damaged("environment"))?;
                     registry.closed().insert(path, *closed);
+                }
+                // All environments lie in one store: where one is older than its log, none is to be trusted.
+                Err(Shut::Damaged(error)) if error.is_rollback() => {
+                    opened.iter().rev().for_each(|environment| environment.barrier().close());
+                    return Err(error);
                 }
                 Err(Shut::Damaged(error)) => {
                     let parent = &parent.path;
@@ -59,14 +75,21 @@ pub(crate) async fn one(
     registry: &Arc<Registry>,
     path: EnvironmentPath,
     barrier: Arc<Barrier>,
-    is_restored: bool,
+    how: How,
 ) -> Result<Arc<Environment>, OpenError> {
-    let opening = if is_restored {
-        Opening::Fork { reason: "restore", approvers: Vec::new() }
-    } else {
-        Opening::AsPromised
+    let fork = |reason| Opening::Fork { reason, approvers: Vec::new() };
+    let open = |opening| Book::open(&registry.journal, Arc::clone(&barrier), opening);
+    let book = match how {
+        How::Restored => open(fork("restore")).await?,
+        How::AsPromised => open(Opening::AsPromised).await?,
+        How::AcceptingRollback => match open(Opening::AsPromised).await {
+            Err(error) if error.is_rollback() => {
+                tracing::warn!(environment = %path, %error, "accepted by the holders of shares: its log begins anew");
+                open(fork("rollback")).await?
+            }
+            opened => opened?,
+        },
     };
-    let book = Book::open(&registry.journal, Arc::clone(&barrier), opening).await?;
     Environment::load(path, barrier, book, Arc::clone(&registry.clock), Arc::clone(&registry.entropy)).await
 }
 
@@ -75,7 +98,7 @@ async fn descendant(
     parent: &Arc<Environment>,
     name: &str,
     id: &str,
-    is_restored: bool,
+    how: How,
 ) -> Result<Arc<Environment>, Shut> {
     let id = id16(id).map(EnvironmentId).ok_or(OpenError::Damaged("environment"))?;
     let path = parent.path.child(name).map_err(|_| OpenError::Damaged("environment"))?;
@@ -95,7 +118,7 @@ async fn descendant(
         }
     };
     let barrier = Barrier::open(registry.place(context), root_key).await.map_err(OpenError::from)?;
-    Ok(one(registry, path, barrier, is_restored).await?)
+    Ok(one(registry, path, barrier, how).await?)
 }
 
 /// The root key of an environment, by what opens it without anybody's help: the one above it, or a device.
@@ -115,6 +138,16 @@ pub(crate) async fn by_itself(
     }
     let opened = registry.ask_devices(seal.clone(), path.clone(), None, Given::default()).await;
     opened.map(|opened| opened.root_key)
+}
+
+/// Why something does not open, and what to do about it where people can.
+pub(crate) fn why(what: &str, error: &OpenError) -> String {
+    match error {
+        error if error.is_rollback() => format!(
+            "{what} does not open: {error}. If it was put back on purpose, each holder gives their share with 'accept_rollback'"
+        ),
+        _ => format!("{what} does not open: {error}"),
+    }
 }
 
 /// Why a child is not open.

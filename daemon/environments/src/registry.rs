@@ -1,7 +1,7 @@
 //! Which environments are open.
 use crate::Environment;
 use crate::node::{Gate, SealStatus};
-use crate::open;
+use crate::open::{self, How};
 use crate::records::ChildState;
 use crate::sealed::Closed;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -237,7 +237,7 @@ impl Registry {
     }
 
     async fn open_new(self: &Arc<Self>, path: EnvironmentPath, barrier: Arc<Barrier>) {
-        match open::one(self, path.clone(), barrier, false).await {
+        match open::one(self, path.clone(), barrier, How::AsPromised).await {
             Ok(environment) => {
                 self.add(Arc::clone(&environment));
                 // Deleted while it opened: then the deletion did not find it among the open ones.

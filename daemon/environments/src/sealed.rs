@@ -1,7 +1,7 @@
 //! Environments that are there and not open while the one above them is: sealed by shares of their own, by a device that
 //! does not answer, or by a caller who sealed them alone.
 use crate::environment::Environment;
-use crate::open;
+use crate::open::{self, How};
 use crate::registry::Registry;
 use crate::work::recorded;
 use coffer_audit::{NodeEvent, NodeField};
@@ -17,11 +17,13 @@ pub(crate) struct Closed {
     pub(crate) context: Context,
     pub(crate) seal: Seal,
     pub(crate) shares: UnsealProgress,
+    /// Whether each share so far came with leave to open a store that is older than its log.
+    pub(crate) accepts_rollback: bool,
 }
 
 impl Closed {
     pub(crate) fn new(context: Context, seal: Seal) -> Self {
-        Self { context, seal, shares: UnsealProgress::default() }
+        Self { context, seal, shares: UnsealProgress::default(), accepts_rollback: true }
     }
 }
 
@@ -76,6 +78,7 @@ impl Registry {
         context: Context,
         root_key: Key32,
         held: Option<WrapId>,
+        accepts_rollback: bool,
     ) -> Result<Opened, Fault> {
         let (parent, name) = self.above(path)?;
         let is_restored = parent.children().get(&name).is_some_and(|child| child.is_restored);
@@ -83,9 +86,14 @@ impl Registry {
         if let Some(held) = held {
             self.settle_shares(&barrier, root_key, held).await.map_err(Fault::from)?;
         }
-        let opened = open::tree(self, path.clone(), barrier, is_restored).await.map_err(|error| {
+        let how = match (is_restored, accepts_rollback) {
+            (true, _) => How::Restored,
+            (false, true) => How::AcceptingRollback,
+            (false, false) => How::AsPromised,
+        };
+        let opened = open::tree(self, path.clone(), barrier, how).await.map_err(|error| {
             tracing::error!(environment = %path, %error, "an environment does not open");
-            Fault::Unavailable(format!("the environment does not open: {error}").into())
+            Fault::Unavailable(open::why("the environment", &error).into())
         })?;
         let opened = Opened(opened);
         if is_restored {

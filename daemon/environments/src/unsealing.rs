@@ -4,7 +4,7 @@
 //! by a PIN that an operator gives, or after the next start.
 use crate::Registry;
 use crate::node::{Gate, NodeFault, UnsealAnswer, Waiting, uuid};
-use crate::open;
+use crate::open::{self, How};
 use crate::registry::State;
 use coffer_audit::{NodeEvent, NodeField};
 use coffer_barrier::{Barrier, read_seal_record};
@@ -17,17 +17,25 @@ use coffer_types::{EnvironmentPath, WrapId};
 use std::sync::Arc;
 
 impl Registry {
-    /// Takes one share. Opens the node with the last that is needed.
+    /// Takes one share. Opens the node with the last that is needed. A store that is older than its audit log opens only
+    /// where every one of these shares comes with leave for it.
     ///
     /// # Errors
     /// Says what is wrong with the share; the progress is kept. Or why the store does not open.
-    pub async fn unseal(self: &Arc<Self>, share: &str) -> Result<UnsealAnswer, NodeFault> {
+    pub async fn unseal(
+        self: &Arc<Self>,
+        share: &str,
+        accepts_rollback: bool,
+    ) -> Result<UnsealAnswer, NodeFault> {
         let mut gate = self.gate.lock().await;
         let waiting = match &mut *gate {
             Gate::Uninitialized => return Err(not_initialized()),
             Gate::Open => return Ok(UnsealAnswer::Open),
             Gate::Sealed(waiting) => waiting,
         };
+        // Each holder of the quorum must want it.
+        waiting.accepts_rollback =
+            accepts_rollback && (waiting.accepts_rollback || waiting.shares.count() == 0);
         let offered = waiting.shares.offer(share, &waiting.seal, &*self.entropy);
         let mut status = (*self.seal_status()).clone();
         status.progress = waiting.shares.progress(&waiting.seal).map_or(0, |(have, _)| have);
@@ -157,7 +165,7 @@ impl Registry {
         by: &'static str,
     ) -> Result<(), NodeFault> {
         let Gate::Sealed(waiting) = &*gate else { return Ok(()) };
-        let Waiting { context, is_restore, .. } = **waiting;
+        let Waiting { context, is_restore, accepts_rollback, .. } = **waiting;
         if is_restore {
             self.import(context, &root_key).await?;
         }
@@ -166,10 +174,15 @@ impl Registry {
             self.settle_shares(&root, root_key, held).await?;
         }
         let is_restored = self.is_restore_unfinished();
-        let opened = open::tree(self, EnvironmentPath::root(), root, is_restored).await;
+        let how = match (is_restored, held.is_some() && accepts_rollback) {
+            (true, _) => How::Restored,
+            (false, true) => How::AcceptingRollback,
+            (false, false) => How::AsPromised,
+        };
+        let opened = open::tree(self, EnvironmentPath::root(), root, how).await;
         let opened = opened.map_err(|error| {
             tracing::error!(%error, "the store does not open");
-            NodeFault(Fault::Unavailable(format!("the store does not open: {error}").into()))
+            NodeFault(Fault::Unavailable(open::why("the store", &error).into()))
         })?;
         let name = context.environment.to_string();
         let recorded = self

@@ -198,7 +198,8 @@ async fn unseal(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, Nod
         whole(async move { registry.unseal_by(&name, given).await }).await?;
     } else {
         let (registry, key) = (Arc::clone(&gateway.registry), params.required("key")?);
-        whole(async move { registry.unseal(&key).await }).await?;
+        let accepts_rollback = params.boolean("accept_rollback")?.unwrap_or_default();
+        whole(async move { registry.unseal(&key, accepts_rollback).await }).await?;
     }
     Ok(reply::json(200, seal_status(gateway).finish()))
 }

@@ -35,6 +35,7 @@ struct Present {
     incarnation: [u8; 16],
     size: u64,
     root: Hash,
+    generation: u64,
     is_suspect: bool,
     unsettled: BTreeSet<u64>,
 }
@@ -90,6 +91,10 @@ impl Book {
             Some(present) if present.incarnation == incarnation => {
                 if present.size < promised {
                     return Err(BookError::Missing { promised, present: present.size });
+                }
+                let store = self.barrier.generation();
+                if store < present.generation {
+                    return Err(BookError::Older { store, log: present.generation });
                 }
                 if promised > 0 && self.root_at(present, promised).await? != Some(root) {
                     return Err(BookError::Altered { promised });
@@ -219,6 +224,7 @@ impl Book {
             incarnation: tree.incarnation,
             size: tree.size(),
             root: tree.frontier.root(),
+            generation: tree.generation,
             is_suspect: tree.is_suspect,
             unsettled: tree.unsettled.clone(),
         })

@@ -22,6 +22,8 @@ pub(crate) struct Marks {
     pub(crate) id: u64,
     /// Part of a commit: it lies in the outbox until it is durable here.
     pub(crate) is_change: bool,
+    /// The generation of the store that the commit made.
+    pub(crate) generation: Option<u64>,
     /// An effect outside the store begins.
     pub(crate) opens_intent: bool,
     /// An effect outside the store has ended.
@@ -78,6 +80,7 @@ impl Marks {
         Self {
             id: leaf.id,
             is_change: leaf.state.is_some(),
+            generation: leaf.state.as_ref().map(|state| state.generation),
             opens_intent: leaf.kind == LeafKind::Intent,
             closes_intent: leaf.intent,
             begins,

@@ -9,7 +9,7 @@ use keystore_format::error::{Fault, FormatError};
 use keystore_format::merkle::{Frontier, Hash, leaf_hash};
 use std::collections::BTreeSet;
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// The state at a place of the journal.
 pub(crate) struct Tip {
@@ -41,6 +41,7 @@ impl Tip {
             tree.levels.iter().for_each(|hashes| out.bytes(&hashes.concat()));
             out.bytes(&tree.bundle);
             out.uint(tree.last_id);
+            out.uint(tree.generation);
             for ids in [&tree.unsettled, &tree.unfinished] {
                 out.array(ids.len());
                 ids.iter().for_each(|id| out.uint(*id));
@@ -85,6 +86,7 @@ fn tree(input: &mut Reader<'_>) -> Result<Tree, FormatError> {
     }
     tree.bundle = input.bytes("tip bundle", usize::MAX)?.to_vec();
     tree.last_id = input.uint("tip id")?;
+    tree.generation = input.uint("tip generation")?;
     tree.unsettled = uints(input)?.into_iter().collect::<BTreeSet<_>>();
     tree.unfinished = uints(input)?.into_iter().collect();
     tree.is_suspect = input.bool("tip suspect")?;

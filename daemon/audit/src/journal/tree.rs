@@ -25,6 +25,8 @@ pub(crate) struct Tree {
     /// Leaves that are in tiles.
     pub(crate) tiled: u64,
     pub(crate) last_id: u64,
+    /// The newest generation of the store that a leaf tells of.
+    pub(crate) generation: u64,
     /// Leaves of changes that the outbox may still hold.
     pub(crate) unsettled: BTreeSet<u64>,
     /// Effects outside the store of which no end is known.
@@ -64,6 +66,7 @@ impl Tree {
             checkpointed: 0,
             tiled: 0,
             last_id: 0,
+            generation: 0,
             unsettled: BTreeSet::new(),
             unfinished: BTreeSet::new(),
             is_suspect: false,
@@ -91,6 +94,7 @@ impl Tree {
     pub(crate) fn append(&mut self, prepared: &Prepared, segment: u64, offset: u64) -> u64 {
         let marks = &prepared.marks;
         self.last_id = self.last_id.max(marks.id);
+        self.generation = self.generation.max(marks.generation.unwrap_or_default());
         if marks.is_change {
             self.unsettled.insert(marks.id);
         }

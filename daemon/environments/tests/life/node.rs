@@ -108,7 +108,7 @@ impl Node {
     }
 
     pub(crate) async fn unseal(&self) -> bool {
-        self.registry.unseal(&self.share).await.is_ok()
+        self.registry.unseal(&self.share, false).await.is_ok()
     }
 
     /// Asks as root and answers the body, after everything that the request brings about.
