@@ -49,6 +49,7 @@ async fn watch_seals(registry: Arc<Registry>) {
     loop {
         let begun = tokio::time::Instant::now();
         registry.look_at_devices().await;
+        registry.count_if_due().await;
         while !is_settled && begun.elapsed() < LOOK {
             is_settled = registry.unseal_by_devices().await;
             if !is_settled {

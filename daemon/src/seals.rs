@@ -38,6 +38,7 @@ pub(crate) struct Seal {
     pcrs: Option<Spanned<String>>,
     approval_index: Option<Spanned<u32>>,
     srk_name: Option<Spanned<String>>,
+    counter_index: Option<Spanned<u32>>,
     path: Option<Spanned<PathBuf>>,
     server_name: Option<Spanned<String>>,
     ca: Option<Spanned<PathBuf>>,
@@ -56,7 +57,7 @@ const PIN: Words = Words { it: "the PIN", whose: "the PIN", any: "a PIN" };
 
 impl Seal {
     /// Names of keys that belong to one type or two, where each stands, and to which they belong.
-    fn own_keys(&self) -> [(&'static str, Option<usize>, &'static [&'static str]); 26] {
+    fn own_keys(&self) -> [(&'static str, Option<usize>, &'static [&'static str]); 27] {
         const PKCS11: &[&str] = &["pkcs11"];
         const TPM: &[&str] = &["tpm2"];
         const TRANSIT: &[&str] = &["transit"];
@@ -76,6 +77,7 @@ impl Seal {
             ("pcrs", at(&self.pcrs), TPM),
             ("approval_index", at(&self.approval_index), TPM),
             ("srk_name", at(&self.srk_name), TPM),
+            ("counter_index", at(&self.counter_index), TPM),
             ("path", at(&self.path), &["file"]),
             ("server_name", at(&self.server_name), TRANSIT),
             ("ca", at(&self.ca), TRANSIT),
@@ -198,16 +200,8 @@ impl Seal {
             },
             pcrs: self.pcrs.as_ref().map(|pcrs| parsed(pcrs, parse_pcrs)).transpose()?,
             pin: pin.map(|source| Arc::new(move || source.read(&PIN)) as _),
-            approval_index: match &self.approval_index {
-                None => APPROVAL_INDEX,
-                Some(index) if (0x0100_0000..=0x01ff_ffff).contains(index.get_ref()) => *index.get_ref(),
-                Some(index) => {
-                    return Err((
-                        index.span().start,
-                        "'approval_index' must be from 0x01000000 to 0x01ffffff".into(),
-                    ));
-                }
-            },
+            approval_index: nv_index(&self.approval_index, "approval_index")?.unwrap_or(APPROVAL_INDEX),
+            counter_index: nv_index(&self.counter_index, "counter_index")?,
             srk_name: self.srk_name.as_ref().map(|text| parsed(text, name)).transpose()?,
             deadline: self.deadline(Duration::from_secs(20))?,
         };
@@ -305,6 +299,16 @@ pub(crate) fn devices(seals: &[Seal], folder: &Path, entropy: &Arc<dyn Entropy>)
         }
     }
     Devices::new(configured).map_err(|wrong| (0, wrong))
+}
+
+/// An NV index of a TPM, of those that its owner may define.
+fn nv_index(value: &Option<Spanned<u32>>, key: &str) -> Result<Option<u32>, Wrong> {
+    match value {
+        Some(index) if !(0x0100_0000..=0x01ff_ffff).contains(index.get_ref()) => {
+            Err((index.span().start, format!("'{key}' must be from 0x01000000 to 0x01ffffff")))
+        }
+        value => Ok(value.as_ref().map(|index| *index.get_ref())),
+    }
 }
 
 fn at<T>(value: &Option<Spanned<T>>) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! An older store put in the place of the present one: recognised by what the audit log tells of, refused, and accepted only
 //! by a quorum that says so.
-use coffer_tests::{Ask, Asked, House};
+use coffer_tests::{Ask, Asked, House, Setup, TPM_OWNER, Tpm, eventually};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -103,4 +103,93 @@ async fn leave_for_a_rollback_changes_nothing_where_there_is_none() {
     assert!(house.stop().success());
     let shown = house.coffer("", &["audit", "show", house.audit().to_str().unwrap()]).ok();
     assert!(!shown.contains("rollback"), "{shown}");
+}
+
+/// A house under a TPM that counts.
+async fn counted(tpm: &Tpm) -> House {
+    let mut setup = Setup::default();
+    tpm.configure(&mut setup, "tpm2", "counter_index = 0x01500001");
+    let house = House::with(setup).await;
+    [TPM_OWNER, "tpm-pin-1234"].iter().for_each(|secret| house.canaries.add(secret));
+    let root = house.root();
+    let body = json!({ "owner_password": TPM_OWNER });
+    let said = root.ask("POST", "sys/seals/counter", body.clone()).await.refused(400);
+    assert!(said.contains("no seal of the store"), "{said}");
+    let add = json!({ "add": "tpm2", "pin": "tpm-pin-1234", "owner_password": TPM_OWNER });
+    let nonce = root.ask("POST", "sys/seals/change", add).await.ok().text("nonce");
+    for share in &house.shares[..2] {
+        root.ask("POST", "sys/seals/update", json!({ "key": share, "nonce": nonce })).await.done();
+    }
+    root.ask("POST", "sys/seals/counter", body).await.done();
+    house.environment("prod").await;
+    house
+}
+
+async fn counter(house: &House) -> u64 {
+    house.root().ask("GET", "sys/seals", Value::Null).await.ok().data()["counter"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_store_with_its_older_log_is_recognised_by_the_tpms_counter() {
+    let tpm = Tpm::new();
+    let mut house = counted(&tpm).await;
+    write(&house, "yesterday").await;
+    let before = counter(&house).await;
+    assert!(house.stop().success());
+    // Everything, as whoever has the disk would take it: store and log.
+    let (store, audit) = (house.at("store"), house.at("audit"));
+    copy(&house.data().join("store"), &store);
+    copy_tree(&house.audit(), &audit);
+    house.start_process().await;
+    house.unseal().await;
+    write(&house, "today").await;
+    assert!(house.stop().success());
+    put_back(&house, &store);
+    std::fs::remove_dir_all(house.audit()).unwrap();
+    copy_tree(&audit, &house.audit());
+    house.start_process().await;
+    let said = give(&house, &[false, false]).await.refused(503);
+    assert!(said.contains("older than the TPM's counter"), "{said}");
+    assert_eq!(give(&house, &[true, true]).await.ok().body["sealed"], false);
+    assert_eq!(value(&house).await, "yesterday");
+    house.restart().await;
+    assert!(counter(&house).await > before);
+    write(&house, "after").await;
+    house.kill9();
+    house.start_process().await;
+    house.unseal().await;
+    assert_eq!(value(&house).await, "after");
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    let done = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_something_away_is_counted_and_a_lost_tpm_is_no_lost_store() {
+    let mut tpm = Tpm::new();
+    let mut house = counted(&tpm).await;
+    // Once at the unsealing, which comes within half a minute.
+    let before = counter(&house).await;
+    let root = house.root();
+    let token = house.token(&root, json!({ "policies": ["default"] })).await;
+    root.ask("POST", "auth/token/revoke", json!({ "token": token })).await.done();
+    house.restart().await;
+    let after = counter(&house).await;
+    assert!(after > before, "{before} {after}");
+    assert!(house.stop().success());
+    tpm.end();
+    house.start_process().await;
+    let said = give(&house, &[false, false]).await.refused(503);
+    assert!(said.contains("can't be held against"), "{said}");
+    assert_eq!(give(&house, &[true, true]).await.ok().body["sealed"], false);
+    house.root().ask("DELETE", "sys/seals/counter", Value::Null).await.done();
+    assert!(house.stop().success());
+    house.start_process().await;
+    house.unseal().await;
+    eventually("it is open", || async {
+        (house.root().ask("GET", "sys/mounts", Value::Null).await.status == 200).then_some(())
+    })
+    .await;
 }

@@ -208,6 +208,21 @@ impl Barrier {
         self.with_keys(|keys| Ok(keys.log_signing_seed(incarnation)))
     }
 
+    /// What a TPM's counter is read and raised with: `KDF(log seed, "tpm-counter", ctx, 32)`. It stays when the root key is
+    /// rotated.
+    ///
+    /// # Errors
+    /// [`BarrierError::Sealed`].
+    pub fn counter_auth(&self) -> Result<Key32, BarrierError> {
+        self.with_keys(|keys| Ok(keys.counter_auth()))
+    }
+
+    /// What the head says of the TPM's counter; 0 where there is none.
+    #[must_use]
+    pub fn tpm_counter(&self) -> u64 {
+        lock(&self.head).tpm_counter
+    }
+
     /// The active epoch, and what is left of earlier ones.
     ///
     /// # Errors

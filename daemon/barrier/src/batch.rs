@@ -92,6 +92,11 @@ impl<'t> Batch<'t> {
         Ok(incarnation)
     }
 
+    /// Writes into the head what the TPM's counter will be; 0 where there is none any more.
+    pub fn set_tpm_counter(&mut self, value: u64) {
+        self.pending().change(|promise| promise.tpm_counter = Some(value));
+    }
+
     /// Runs once the batch is durable, in the order of commits, before anybody is answered. For caches.
     pub fn after(&mut self, then: Box<dyn FnOnce() + Send>) {
         self.raw.after(then);

@@ -30,6 +30,7 @@ pub(crate) struct Promise {
     pub(crate) keyring_generation: Option<u64>,
     pub(crate) seal_generation: Option<u64>,
     pub(crate) incarnation: Option<[u8; 16]>,
+    pub(crate) tpm_counter: Option<u64>,
     /// The root key that takes the present one's place when the batch is durable.
     pub(crate) root: Option<Arc<Key32>>,
 }
@@ -102,6 +103,7 @@ impl Barrier {
             audit_size: audit.size,
             audit_root: audit.root,
             incarnation: promise.incarnation.unwrap_or(last.incarnation),
+            tpm_counter: promise.tpm_counter.unwrap_or(last.tpm_counter),
             ..last
         };
         let nonce = self.nonce()?;

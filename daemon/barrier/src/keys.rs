@@ -218,6 +218,10 @@ impl Keys {
         Key32::from_bytes(&mut kdf::derive(self.log_seed.expose(), "log-signing", &parts))
     }
 
+    pub(crate) fn counter_auth(&self) -> Key32 {
+        Key32::from_bytes(&mut kdf::derive(self.log_seed.expose(), "tpm-counter", &[&self.context.bytes()]))
+    }
+
     fn environment(&self) -> EnvironmentId {
         self.context.environment
     }

@@ -271,6 +271,16 @@ impl Addressed {
         route == "sys/seal" || route.starts_with("token/revoke")
     }
 
+    /// Whether it does what an attacker would like to undo by an older store: it takes something away.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        let route = self.route_name();
+        let changes = !matches!(self.operation, Operation::Read | Operation::List | Operation::Scan);
+        let counted =
+            ["sys/polic", "sys/rotate", "sys/rekey", "sys/seals", "sys/namespaces", "token/revoke", "cert/"];
+        changes && counted.iter().any(|begins| route.starts_with(begins))
+    }
+
     /// The entry of the public list that this is.
     fn public_route(&self) -> Option<PublicRoute> {
         let Handler::Mount(mount, below) = &self.handler else { return None };

@@ -8,6 +8,7 @@
 mod address;
 mod ceremonies;
 mod children;
+mod counter;
 mod environment;
 mod identity;
 mod mounts;

@@ -199,6 +199,9 @@ impl Registry {
         let mut gate = self.gate.lock().await;
         let Some(open) = self.open() else { return };
         self.set_open(None);
+        if let Some(root) = open.at(&EnvironmentPath::root()) {
+            self.count_at_seal(root).await;
+        }
         for environment in open.all().rev() {
             environment.shut().await;
         }

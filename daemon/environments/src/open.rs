@@ -143,11 +143,16 @@ pub(crate) async fn by_itself(
 /// Why something does not open, and what to do about it where people can.
 pub(crate) fn why(what: &str, error: &OpenError) -> String {
     match error {
-        error if error.is_rollback() => format!(
-            "{what} does not open: {error}. If it was put back on purpose, each holder gives their share with 'accept_rollback'"
-        ),
+        error if error.is_rollback() => older(what, &error.to_string()),
         _ => format!("{what} does not open: {error}"),
     }
+}
+
+/// Why something that may be older than it should be does not open.
+pub(crate) fn older(what: &str, why: &str) -> String {
+    format!(
+        "{what} does not open: {why}. If it was put back on purpose, each holder gives their share with 'accept_rollback'"
+    )
 }
 
 /// Why a child is not open.

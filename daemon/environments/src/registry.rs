@@ -75,6 +75,8 @@ pub struct Registry {
     seals: watch::Sender<u64>,
     /// Held by the upload that is under way.
     pub(crate) uploading: Arc<Mutex<()>>,
+    /// Whether the TPM's counter is to be raised.
+    pub(crate) is_count_due: AtomicBool,
     /// Until when deleted environments wait, where the store could not be compacted; milliseconds since 1970.
     bury_after: AtomicU64,
 }
@@ -112,6 +114,7 @@ impl Registry {
             jobs: Notify::new(),
             seals: watch::Sender::new(0),
             uploading: Arc::default(),
+            is_count_due: AtomicBool::new(false),
             bury_after: AtomicU64::new(0),
         })
     }

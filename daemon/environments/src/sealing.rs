@@ -138,7 +138,11 @@ pub(crate) fn warn_of_pins(
 
 /// Why a device did not do it, as an answer.
 pub(crate) fn refused(name: &str, error: &DeviceError) -> Fault {
-    let sentence = format!("seal \"{name}\": {}", error.sentence);
+    fault(error, format!("seal \"{name}\": {}", error.sentence))
+}
+
+/// By the kind of trouble: something to wait for, or to put right.
+pub(crate) fn fault(error: &DeviceError, sentence: String) -> Fault {
     match error.kind {
         DeviceTrouble::Unreachable | DeviceTrouble::Failed | DeviceTrouble::Locked => {
             Fault::Unavailable(sentence.into())

@@ -170,6 +170,15 @@ impl Registry {
             self.import(context, &root_key).await?;
         }
         let root = Barrier::open(self.place(context), root_key.duplicate()).await.map_err(Fault::from)?;
+        let is_accepted = is_restore || (held.is_some() && accepts_rollback);
+        if let Err(sentence) = self.check_counter(&root).await {
+            if !is_accepted && !self.is_restore_unfinished() {
+                root.close();
+                tracing::error!(sentence, "the store does not open");
+                return Err(NodeFault(Fault::Unavailable(open::older("the store", &sentence).into())));
+            }
+            tracing::warn!(sentence, "accepted by the holders of shares");
+        }
         if let Some(held) = held {
             self.settle_shares(&root, root_key, held).await?;
         }
@@ -197,6 +206,7 @@ impl Registry {
             return Err(fault);
         }
         self.set_open(Some(State::with(opened)));
+        self.count();
         *gate = Gate::Open;
         let mut status = (*self.seal_status()).clone();
         (status.is_sealed, status.progress, status.is_initialized) = (false, 0, true);

@@ -87,6 +87,9 @@ async fn walk(gateway: &Gateway, peer: &Peer, mut received: Received<'_>) -> Res
     };
     let recorded = book.record(intent, outcome, spend).await?;
     registry.settle().await;
+    if addressed.is_counted() {
+        registry.count();
+    }
     Ok(reply::recorded(recorded, &request_id, wants_receipt))
 }
 

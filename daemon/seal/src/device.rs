@@ -76,6 +76,16 @@ impl Given {
     }
 }
 
+/// What is asked of a counter that only grows.
+pub enum Count<'a> {
+    /// To be there, by the owner's password.
+    Define(&'a [u8]),
+    /// Its value.
+    Read,
+    /// To count one on.
+    Raise,
+}
+
 /// Something outside the daemon that wraps root keys. Calls block.
 pub trait Device: Send {
     /// Which wraps it makes and opens.
@@ -117,6 +127,23 @@ pub trait Device: Send {
     /// # Errors
     /// Why the device could not.
     fn unwrap(&mut self, wrap: &Wrap, binding: &Binding) -> Result<Key32, DeviceError>;
+
+    /// Whether it has a counter that only grows, beside which the store's head is laid.
+    fn has_counter(&self) -> bool {
+        false
+    }
+
+    /// Asks its counter, with the authorisation value `auth`; gives the value after it. `wrap` is the device's own in the
+    /// seal record, which names what it was made with.
+    ///
+    /// # Errors
+    /// [`DeviceTrouble::Configuration`] where it has none; why the device could not.
+    fn counter(&mut self, _wrap: &Wrap, _auth: &Key32, _count: &Count<'_>) -> Result<u64, DeviceError> {
+        Err(DeviceError::new(
+            DeviceTrouble::Configuration,
+            "this seal has no counter: only a TPM has, with `counter_index` in the configuration",
+        ))
+    }
 
     /// Whether it can be reached, without using its key.
     ///

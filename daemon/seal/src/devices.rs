@@ -4,7 +4,7 @@
 //! no stranger. Calls block; they belong on threads of their own.
 use crate::{
     Seal,
-    device::{Binding, Device, DeviceError, DeviceTrouble, Given},
+    device::{Binding, Count, Device, DeviceError, DeviceTrouble, Given},
     seals::{INHERIT, NamedWrap, SHARES, listed},
 };
 use coffer_secmem::Key32;
@@ -183,6 +183,20 @@ impl NamedDevice {
     #[must_use]
     pub const fn wrap_type(&self) -> WrapType {
         self.wrap_type
+    }
+
+    /// Whether it has a counter that only grows.
+    #[must_use]
+    pub fn has_counter(&self) -> bool {
+        lock(&self.device).has_counter()
+    }
+
+    /// Asks its counter; see [`Device::counter`].
+    ///
+    /// # Errors
+    /// Why the device could not.
+    pub fn counter(&self, wrap: &Wrap, auth: &Key32, count: &Count<'_>) -> Result<u64, DeviceError> {
+        lock(&self.device).counter(wrap, auth, count)
     }
 
     /// Whether it may seal this environment.

@@ -132,6 +132,7 @@ fn system(of: &Furniture) -> Vec<Endpoint> {
         bare("sys/rotate/root/verify", "sys/rotate/root/verify", "sys/rekey/verify by another name"),
         bare("sys/seals/change", "sys/seals/change", "it names seals; `seals` names wrong ones"),
         bare("sys/seals/update", "sys/seals/update", "it takes shares; `seals` gives it wrong ones"),
+        bare("sys/seals/counter", "sys/seals/counter", "it needs a TPM; `rollback` gives it one"),
         bare("sys/seals/verify", "sys/seals/verify", "it names a seal; `seals` names wrong ones"),
         post(
             "sys/generate-root/attempt",

@@ -99,6 +99,8 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::SealChange, Op::Write) => seals::begin(desk, &request.params).await,
         (Route::SealChange, Op::Delete) => seals::cancel(desk),
         (Route::SealUpdate, Op::Write) => seals::update(desk, &request.params).await,
+        (Route::SealCounter, Op::Write) => seals::begin_counting(desk, &request.params).await,
+        (Route::SealCounter, Op::Delete) => seals::end_counting(desk),
         (Route::SealVerify, Op::Write) => seals::verify(desk, &request.params).await,
         (Route::UiMounts, Op::Read) => ui::mounts(desk),
         (Route::UiMount, Op::Read) => ui::mount(desk),
@@ -150,6 +152,7 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             | Route::SealChange
             | Route::SealUpdate
             | Route::SealVerify
+            | Route::SealCounter
             | Route::UiMounts
             | Route::UiMount
             | Route::AuditReceipt

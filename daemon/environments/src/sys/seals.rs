@@ -35,7 +35,8 @@ pub(super) async fn list(desk: &Desk<'_>) -> Result<Outcome, Fault> {
             .string("weakest", weakest(&wraps).map_or("", |wrap| &wrap.name))
             .strings("available", &available)
             .string("root_id", &hex(&record.root_id))
-            .number("generation", record.generation),
+            .number("generation", record.generation)
+            .number("counter", desk.environment.barrier().tpm_counter()),
     )))
 }
 
@@ -320,6 +321,30 @@ async fn by_its_device(
     });
     let proved = proved.await.map_err(|_| Fault::Internal("a device's thread did not come to its end"))?;
     proved.map_err(|error| refused(name, &error))
+}
+
+/// From now on the store's age is held against the TPM's counter.
+pub(super) async fn begin_counting(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    of_the_root(desk)?;
+    let owner = params.string("owner_password")?.unwrap_or_default();
+    let defined = desk.registry.define_counter(desk.environment, owner).await;
+    Ok(Outcome::Change(defined.map_err(|error| crate::sealing::fault(&error, error.sentence.clone()))?))
+}
+
+/// The store's age is no longer held against a counter: where the TPM is gone.
+pub(super) fn end_counting(desk: &Desk<'_>) -> Result<Outcome, Fault> {
+    of_the_root(desk)?;
+    Ok(Outcome::Change(Change::new(|batch| {
+        batch.set_tpm_counter(0);
+        Ok(Answer::empty())
+    })))
+}
+
+fn of_the_root(desk: &Desk<'_>) -> Result<(), Fault> {
+    match desk.environment.path.is_root() {
+        true => Ok(()),
+        false => Err(Fault::bad("the counter is of the whole store: ask in the root environment")),
+    }
 }
 
 fn changed_meanwhile() -> Fault {

@@ -10,7 +10,7 @@ use super::{
     srk::Srk,
     transport::{Address, Channel, Wire},
 };
-use crate::device::{Binding, Device, DeviceError, DeviceTrouble, Given, Wrapped};
+use crate::device::{Binding, Count, Device, DeviceError, DeviceTrouble, Given, Wrapped};
 use coffer_secmem::Key32;
 use coffer_types::Entropy;
 use keystore_format::{
@@ -43,6 +43,8 @@ pub struct TpmConfig {
     /// The only storage root key that will do. Without it, a wrap's own record says which it was, and whoever can change
     /// both the record and the bus could listen in.
     pub srk_name: Option<Name>,
+    /// The NV index of the counter against an older store, where there is to be one.
+    pub counter_index: Option<u32>,
     /// How long an operation may take.
     pub deadline: Duration,
 }
@@ -350,6 +352,34 @@ impl Device for TpmDevice {
             approval::authorize(tpm, session.handle, approval_index)?;
             object::unseal(tpm, object, session, &auth)
         })
+    }
+
+    fn has_counter(&self) -> bool {
+        self.config.counter_index.is_some()
+    }
+
+    fn counter(
+        &mut self,
+        wrap: &Wrap,
+        auth: &Key32,
+        count: &Count<'_>,
+    ) -> std::result::Result<u64, DeviceError> {
+        let Some(index) = self.config.counter_index else {
+            return Err(DeviceError::new(
+                DeviceTrouble::Configuration,
+                "the configuration gives this TPM no `counter_index`",
+            ));
+        };
+        let srk = TpmParameters::decode(&wrap.parameters).map_err(|error| altered(&error))?.srk_name;
+        match count {
+            Count::Define(owner) => {
+                let defined = self.define_counter(index, &Zeroizing::new(owner.to_vec()), auth);
+                // An answer may have been lost: then it is there, and ours.
+                defined.or_else(|error| self.read_counter(index, &srk, auth).map_err(|_| error))
+            }
+            Count::Read => self.read_counter(index, &srk, auth),
+            Count::Raise => self.increment_counter(index, &srk, auth),
+        }
     }
 
     fn health(&mut self) -> std::result::Result<(), DeviceError> {

@@ -66,6 +66,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
             pin: Some(Arc::new(|| Ok(Zeroizing::new(b"1234".to_vec())))),
             approval_index: super::APPROVAL_INDEX,
             srk_name: None,
+            counter_index: None,
             deadline: Duration::from_secs(5),
         };
         let left = Arc::new(Mutex::new(input.clone()));

@@ -143,6 +143,7 @@ pub(crate) fn config(address: Address, pcrs: Option<&str>, pin: Option<&str>) ->
         pin: pin.map(|pin| Arc::new(move || Ok(Zeroizing::new(pin.clone().into_bytes()))) as _),
         approval_index: APPROVAL_INDEX,
         srk_name: None,
+        counter_index: None,
         deadline: Duration::from_secs(20),
     }
 }
