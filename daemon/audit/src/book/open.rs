@@ -51,8 +51,10 @@ impl Book {
         opening: Opening,
     ) -> Result<Arc<Self>, BookError> {
         let environment = barrier.environment();
-        // Every tree's tiles are on disk after this, whatever a crash left out.
-        blocking(journal, |journal| journal.round()).await??;
+        // The tree's tiles are on disk after this, whatever a crash left out. One round writes those of all trees.
+        if journal.with_tree(environment, Tree::is_dirty).unwrap_or_default() {
+            blocking(journal, |journal| journal.round()).await??;
+        }
         let book = Arc::new(Self {
             journal: Arc::clone(journal),
             barrier,
