@@ -4,10 +4,11 @@ tools_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$tools_root/target/tools
 missing=()
 for pair in jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc c++:g++ python3:python3 \
-  softhsm2-util:softhsm2 pkcs11-tool:opensc swtpm:swtpm tpm2_unseal:tpm2-tools age:age; do
+  softhsm2-util:softhsm2 pkcs11-tool:opensc swtpm:swtpm tpm2_unseal:tpm2-tools age:age valgrind:valgrind pkg-config:pkg-config; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || missing+=(libfaketime)
+[ -e /usr/include/tss2/tss2_esys.h ] || missing+=(libtss2-dev)
 compgen -G "/usr/lib/*/libtss2-tcti-swtpm.so.0" >/dev/null || missing+=(libtss2-tcti-swtpm0)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then

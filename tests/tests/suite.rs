@@ -47,6 +47,7 @@ mod sdk;
 mod seal_transit;
 mod seals;
 mod seals_of_children;
+mod shamir_timing;
 mod stored;
 mod stories;
 mod terminal;

@@ -11,6 +11,8 @@ use std::{
 pub(crate) enum Act {
     /// It goes through.
     Pass,
+    /// Another command goes before it, and must succeed.
+    First(Vec<u8>),
     /// It goes through, and its answer is altered.
     Alter(Alter),
     /// It doesn't reach the TPM; this is the answer.
@@ -92,6 +94,10 @@ fn serve(mut client: TcpStream, mut tpm: TcpStream, rule: &Mutex<Rule>, heard: &
             Act::Cut => return,
             Act::Answer(answer) => answer,
             act => {
+                if let Act::First(other) = &act {
+                    tpm.write_all(other).unwrap();
+                    assert_eq!(message(&mut tpm).unwrap()[6..10], [0; 4], "the command in between");
+                }
                 tpm.write_all(&command).unwrap();
                 let Some(mut answer) = message(&mut tpm) else { return };
                 heard.lock().unwrap().extend_from_slice(&answer);

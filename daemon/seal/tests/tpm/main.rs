@@ -1,4 +1,4 @@
-//! Seals by a TPM 2.0, with software TPMs and tpm2-tools.
+//! Seals by a TPM 2.0, with software TPMs, tpm2-tools and tss-esapi.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +9,7 @@
 )]
 mod bus;
 mod counter;
+mod esapi;
 mod lab;
 mod on_the_bus;
 mod sealing;
