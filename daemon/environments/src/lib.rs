@@ -10,6 +10,7 @@ mod ceremonies;
 mod children;
 mod environment;
 mod identity;
+mod init;
 mod mounts;
 mod node;
 mod open;

@@ -177,15 +177,9 @@ async fn init(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, NodeF
             ));
         }
     }
-    let (shares, threshold) = (params.number("secret_shares")?, params.number("secret_threshold")?);
     let registry = Arc::clone(&gateway.registry);
-    let made = whole(async move { registry.init(shares, threshold).await }).await?;
-    let text = Object::new()
-        .strings("keys", made.shares_hex.iter().map(|share| share.as_str()))
-        .strings("keys_base64", made.shares_base64.iter().map(|share| share.as_str()))
-        .strings("shares", made.shares_text.iter().map(|share| share.as_str()))
-        .string("root_token", &made.root_token);
-    Ok(reply::json(200, text.finish()))
+    let answer = whole(async move { registry.init_by(&params).await }).await?;
+    Ok(reply::json(200, answer.finish()))
 }
 
 async fn unseal(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, NodeFault> {
