@@ -136,6 +136,8 @@ async fn every_command(is_script: bool) {
         ("/state", json!("destroyed")),
     );
     backup(&mut told).await;
+    rekey(&mut told);
+    generate_root(&mut told);
     told.says(&["operator", "seal"], "Sealed: ", ("/sealed", json!(true)));
     assert_eq!(told.run(&["status"], "").code, 2);
     unseal(&mut told);
@@ -323,6 +325,59 @@ fn audit(told: &mut Told) {
     told.says(&disclose, "Field path of leaf 3 of environment prod", ("/field", json!("path")));
     let check = ["audit", "check-disclosure", "disclosed", "--log", &log];
     told.says(&check, "Holds: leaf 3 ", ("/holds", json!(true)));
+}
+
+fn rekey(told: &mut Told) {
+    told.says(&["operator", "rotate-root"], "has a new root key.", ("/rotated", json!(true)));
+    told.says(
+        &["operator", "rekey", "status"],
+        "No rekey of the root environment",
+        ("/started", json!(false)),
+    );
+    let begin = ["operator", "rekey", "begin", "--shares", "3", "--threshold", "2"];
+    told.says(&begin, "Nothing has changed yet.", ("/verification_required", json!(true)));
+    told.says(
+        &["operator", "rekey", "cancel"],
+        "Cancelled: nothing has changed",
+        ("/cancelled", json!(true)),
+    );
+    let nonce = told.says(&begin, "any 2 of which open it", ("/t", json!(2))).value("Nonce ", "/nonce");
+    told.says(&["operator", "rekey", "status"], &nonce, ("/nonce", json!(nonce)));
+    let give = ["operator", "rekey", "give", "--nonce", &nonce];
+    let old = told.house.shares.clone();
+    told.says_to(&give, &old[0], "Taken: 1 of 2 present shares", ("/progress", json!(1)));
+    told.says_to(&give, &old[0], "was given already: 1 of 2", ("/progress", json!(1)));
+    let made = told.says_to(&give, &old[1], "The OLD shares are still", ("/complete", json!(true)));
+    for number in 0..3 {
+        let new = made.value(&format!("New share {} ", number + 1), &format!("/shares/{number}"));
+        told.house.canaries.add(&new);
+        told.house.shares[number] = new;
+    }
+    let new = told.house.shares.clone();
+    let verify = ["operator", "rekey", "verify", "--yes"];
+    told.says_to(&verify, &new[0], "Shown: 1 of 2 new shares.", ("/progress", json!(1)));
+    told.says_to(&verify, &new[1], "with the new shares, and with them alone", ("/complete", json!(true)));
+}
+
+fn generate_root(told: &mut Told) {
+    let status = ["operator", "generate-root", "status"];
+    told.says(&status, "No root token of the root environment", ("/started", json!(false)));
+    let begin = |pad: &'static str| ["operator", "generate-root", "begin", "--pad", pad];
+    told.says(&begin("first.pad"), "Pad in        first.pad", ("/pad_file", json!("first.pad")));
+    let cancel = ["operator", "generate-root", "cancel"];
+    told.says(&cancel, "Cancelled: no token was made", ("/cancelled", json!(true)));
+    told.says(&cancel, "there is nothing to cancel", ("/cancelled", json!(false)));
+    let begun = told.says(&begin("token.pad"), "Given so far  0 of 2 shares", ("/progress", json!(0)));
+    let nonce = begun.value("Nonce ", "/nonce");
+    told.says(&status, &nonce, ("/nonce", json!(nonce)));
+    let give = ["operator", "generate-root", "give", "--nonce", &nonce];
+    let shares = told.house.shares.clone();
+    told.says_to(&give, &shares[0], "Taken: 1 of 2 shares", ("/progress", json!(1)));
+    let done = told.says_to(&give, &shares[2], "has a new root token.", ("/complete", json!(true)));
+    let encoded = done.value("Encoded token ", "/encoded_token");
+    let decode = ["operator", "generate-root", "decode", "--pad", "token.pad"];
+    let shown = told.says_to(&decode, &encoded, "coffer token revoke --self", ("/token", Value::Null));
+    told.house.canaries.add(shown.value("Root token ", "/token"));
 }
 
 async fn backup(told: &mut Told) {

@@ -1,8 +1,16 @@
 //! The ceremonies: initialise, unseal, seal, rotate, back up, restore.
+mod ceremony;
+mod generate_root;
 mod holders;
 mod init;
+mod rekey;
+mod sheets;
 mod snapshot;
+mod targets;
 mod unseal;
+mod unseal_all;
+
+pub(crate) use targets::Target;
 
 use crate::connect::Connection;
 use crate::page::Page;
@@ -25,6 +33,14 @@ pub(crate) enum Command {
     Rotate,
     /// Show the epoch that new records are sealed under
     KeyStatus,
+    /// Make new shares and a new root key, with the holders of the present shares
+    #[command(subcommand)]
+    Rekey(rekey::Command),
+    /// Make a new root key under the same shares, without calling their holders
+    RotateRoot,
+    /// Make a root token with the holders of shares, for when there is none
+    #[command(subcommand)]
+    GenerateRoot(generate_root::Command),
     /// Back up the whole store, bring it back, or look into a backup
     #[command(subcommand)]
     Snapshot(snapshot::Command),
@@ -38,6 +54,9 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
         Command::Status => status(connection).await,
         Command::Rotate => rotate(connection).await,
         Command::KeyStatus => key_status(connection).await,
+        Command::Rekey(command) => rekey::run(connection, command).await,
+        Command::RotateRoot => rekey::rotate_root(connection).await,
+        Command::GenerateRoot(command) => generate_root::run(connection, command).await,
         Command::Snapshot(command) => snapshot::run(connection, command).await,
     }
 }

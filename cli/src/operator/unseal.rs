@@ -1,4 +1,6 @@
 //! `operator unseal`: asks for shares until the daemon is open.
+use super::targets::Target;
+use super::unseal_all::{self, Where};
 use crate::api::Api;
 use crate::ask;
 use crate::connect::{Connection, PATIENT};
@@ -22,6 +24,15 @@ pub(crate) struct Arguments {
     /// The age identity that opens an .age file, as `age-keygen` writes it
     #[arg(long = "identity", value_name = "FILE", requires = "files")]
     identities: Vec<PathBuf>,
+    /// Give each share to every target that it fits: exit code 0 where all are open, 2 where some are not, 3 where none answers
+    #[arg(long, conflicts_with = "reset")]
+    all: bool,
+    /// One of several daemons, or an environment with shares of its own in it; once for each
+    #[arg(long = "target", value_name = "NAME=https://HOST:PORT[/ENVIRONMENT]", requires = "all")]
+    targets: Vec<Target>,
+    /// The same as a TOML file: a table [[target]] for each, with name, address, environment, ca, certificate, key, server_name
+    #[arg(long = "targets", id = "targets_file", value_name = "FILE", requires = "all")]
+    file_of_targets: Option<PathBuf>,
     /// Whoever types a share here is told why not.
     #[arg(hide = true, num_args = 0..)]
     shares: Vec<String>,
@@ -32,6 +43,10 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
         return Err(Failure::ShareAsArgument);
     }
     let source = Source::of(&arguments.files, &arguments.identities)?;
+    if arguments.all {
+        let places = Where { targets: &arguments.targets, file: arguments.file_of_targets.as_deref() };
+        return unseal_all::run(connection, places, source).await;
+    }
     let api = connection.node_within(PATIENT)?;
     if arguments.reset {
         let status = api.client.sys().unseal_reset().await.map_err(at)?;

@@ -59,6 +59,10 @@ pub(super) fn next(failure: &Failure) -> String {
         Failure::NothingToChange => "Give one of the options that `--help` lists.",
         Failure::Snapshot { .. } => "Try another backup; nothing was sent.",
         Failure::Share { fault, .. } => fault.next(),
+        Failure::Ceremony(fault) => fault.next(),
+        Failure::Target { .. } => {
+            "Give --target NAME=https://HOST:PORT, or --targets FILE with a table [[target]] for each: name, address, and where they differ environment, ca, certificate, key, server_name."
+        }
         Failure::SameHolder(_) => "Give each share to another person, under a name and a key of their own.",
         Failure::ShareCount { .. } => "Leave --shares out: there is one share for each recipient.",
         Failure::TooFewHolders { .. } => "Give more recipients, or a smaller --threshold.",

@@ -1,5 +1,5 @@
 //! Everything that ends a command without its page: what happened, what to do next, and the exit code.
-use super::{Exit, ShareFault, advice, server};
+use super::{CeremonyFault, Exit, ShareFault, TargetFault, advice, server};
 use coffer_sdk::Error;
 use keystore_format::error::FormatError;
 use std::io;
@@ -90,6 +90,12 @@ pub(crate) enum Failure {
         path: PathBuf,
         fault: ShareFault,
     },
+    Ceremony(CeremonyFault),
+    /// What should name targets.
+    Target {
+        path: PathBuf,
+        fault: TargetFault,
+    },
     NotAgreed,
     SameHolder(String),
     ShareCount {
@@ -125,6 +131,11 @@ impl Failure {
     /// Whether the daemon said that it can't serve now.
     pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self, Self::Server { error, .. } if error.is_unavailable())
+    }
+
+    /// Whether the daemon could not use what was sent.
+    pub(crate) fn is_bad_request(&self) -> bool {
+        matches!(self, Self::Server { error, .. } if matches!(&**error, Error::Refused(refusal) if refusal.status == 400))
     }
 
     /// Whether a file was not there.
@@ -220,6 +231,8 @@ impl Failure {
                 format!("{} is no snapshot of Coffer, or is damaged: {error}", path.display())
             }
             Self::Share { path, fault } => format!("{} {}", named(path), fault.what()),
+            Self::Ceremony(fault) => fault.what(),
+            Self::Target { path, fault } => format!("{}: {fault}", named(path)),
             Self::NotAgreed => "not confirmed: nothing was changed".into(),
             Self::SameHolder(name) => format!("two recipients are the same holder: {name}"),
             Self::ShareCount { shares, recipients } => {
@@ -249,6 +262,12 @@ impl Failure {
             Self::Unreachable { error, .. } => server::next("", error),
             other => advice::next(other),
         }
+    }
+}
+
+impl From<CeremonyFault> for Failure {
+    fn from(fault: CeremonyFault) -> Self {
+        Self::Ceremony(fault)
     }
 }
 

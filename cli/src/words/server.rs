@@ -141,7 +141,7 @@ fn refuses_us(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Failure, ShareFault, golden};
+    use super::super::{CeremonyFault, Failure, ShareFault, TargetFault, golden};
     use super::*;
     use crate::page::one_line;
     use std::io;
@@ -212,12 +212,15 @@ mod tests {
             Failure::file(std::path::Path::new("backup.snap"), io::ErrorKind::NotFound.into()),
             Failure::NoAuditLog("/var/lib".into()),
             Failure::NotAgreed,
+            Failure::Target { path: "targets.toml".into(), fault: TargetFault::Unknown("adress".into()) },
+            Failure::Target { path: "--target".into(), fault: TargetFault::None },
             Failure::SameHolder("ada".into()),
             Failure::ShareCount { shares: 5, recipients: 3 },
             Failure::TooFewHolders { threshold: 3, recipients: 2 },
         ];
         let shares = ShareFault::ALL.map(|fault| Failure::Share { path: "ada.age".into(), fault });
-        let lines = all.into_iter().chain(shares).map(|failure| {
+        let ceremonies = CeremonyFault::all().map(Failure::from);
+        let lines = all.into_iter().chain(shares).chain(ceremonies).map(|failure| {
             format!("[{}] {}\n", failure.exit() as u8, one_line(&failure.what(), &failure.next()))
         });
         let lines: Vec<_> = lines.collect();
