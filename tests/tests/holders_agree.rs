@@ -249,6 +249,52 @@ async fn a_root_token_comes_to_the_one_who_has_the_pad_and_to_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_with_shares_of_its_own_is_rekeyed_by_its_own_holders() {
+    let house = House::start().await;
+    let prod = house.environment("prod").await;
+    let body = json!({ "add": "shares", "secret_shares": 2, "secret_threshold": 2 });
+    let added = prod.ask("POST", "sys/seals/change", body).await.ok();
+    let nonce = added.text("nonce");
+    let own: Vec<_> = added.body["shares"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|share| share.as_str().unwrap().to_owned())
+        .collect();
+    for share in &own {
+        house.canaries.add(share);
+        prod.ask("POST", "sys/seals/update", json!({ "key": share, "nonce": nonce })).await.done();
+    }
+    let rekey = |arguments: &[&str], input: &str| {
+        house.coffer_with(
+            "",
+            &[&["operator", "rekey"], arguments, &["-n", "prod", "--format", "json"]].concat(),
+            input,
+        )
+    };
+    json_of(rekey(&["begin", "--shares", "3", "--threshold", "2", "--revoke-holder"], ""));
+    // Holders of the environment above have no say here, and nothing is under way there.
+    refused(rekey(&["give", "--yes"], &house.shares[0]), "another environment");
+    refused(house.coffer_with("", &["operator", "rekey", "give", "--yes"], &own[0]), "no rekey is under way");
+    let first = rekey(&["give", "--yes"], &own[0]);
+    assert!(
+        first.stderr.contains("environment prod") && first.stderr.contains("A holder leaves"),
+        "{first:?}"
+    );
+    assert_eq!(json_of(first)["progress"], 1);
+    let made = json_of(rekey(&["give", "--yes"], &own[1]));
+    for (number, share) in made["shares"].as_array().unwrap()[..2].iter().enumerate() {
+        house.canaries.add(share.as_str().unwrap());
+        assert_eq!(
+            json_of(rekey(&["verify", "--yes"], share.as_str().unwrap()))["complete"] == true,
+            number == 1
+        );
+    }
+    assert_eq!(prod.ask("GET", "sys/key-status", Value::Null).await.ok().data()["term"], 2, "a new epoch");
+    json_of(house.coffer("prod", &["operator", "rotate-root", "--format", "json"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recovery_shares_are_the_shares() {
     let house = House::empty(coffer_tests::Setup::default()).await;
     let nobody = house.client(&house.operator);

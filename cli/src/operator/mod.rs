@@ -37,7 +37,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Rekey(rekey::Command),
     /// Make a new root key under the same shares, without calling their holders
-    RotateRoot,
+    RotateRoot {
+        /// The PIN of a TPM that is a seal beside the shares is asked for
+        #[arg(long)]
+        ask_pin: bool,
+    },
     /// Make a root token with the holders of shares, for when there is none
     #[command(subcommand)]
     GenerateRoot(generate_root::Command),
@@ -55,7 +59,7 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
         Command::Rotate => rotate(connection).await,
         Command::KeyStatus => key_status(connection).await,
         Command::Rekey(command) => rekey::run(connection, command).await,
-        Command::RotateRoot => rekey::rotate_root(connection).await,
+        Command::RotateRoot { ask_pin } => rekey::rotate_root(connection, ask_pin).await,
         Command::GenerateRoot(command) => generate_root::run(connection, command).await,
         Command::Snapshot(command) => snapshot::run(connection, command).await,
     }

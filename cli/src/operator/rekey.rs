@@ -6,6 +6,7 @@ use super::ceremony::{Holder, OneShare, give, same_nonce};
 use super::holders::{self, Delivered, Handing};
 use super::sheets::{self, Filed, Sheets};
 use crate::api::{Api, Place};
+use crate::ask;
 use crate::connect::{Connection, PATIENT};
 use crate::page::Page;
 use crate::shapes::{flag, number, text, texts};
@@ -14,6 +15,7 @@ use crate::words::{CeremonyFault, Exit, Failure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 const INIT: &str = "sys/rekey/init";
 const UPDATE: &str = "sys/rekey/update";
@@ -48,6 +50,15 @@ pub(crate) struct Begin {
     /// Put the new shares in force at once, before anybody has shown that they arrived
     #[arg(long)]
     without_verification: bool,
+    /// A holder leaves: what is written from then on is under keys that no old backup and no old share opens
+    #[arg(long, conflicts_with_all = ["without_verification", "keep_root_key"])]
+    revoke_holder: bool,
+    /// Make new shares for the same root key: only where no share is in wrong hands
+    #[arg(long)]
+    keep_root_key: bool,
+    /// The PIN of a TPM that is a seal beside the shares is asked for
+    #[arg(long)]
+    ask_pin: bool,
     /// Do not ask whether these are the right holders
     #[arg(long)]
     yes: bool,
@@ -98,9 +109,12 @@ async fn begin(api: &Api, arguments: &Begin) -> Result<Page, Failure> {
         holders::check(recipients, threshold)?;
         holders::agree(recipients, threshold, arguments.yes)?;
     }
+    let pin = pin(arguments.ask_pin).await?;
     let body = json!({
         "secret_shares": shares, "secret_threshold": threshold,
         "require_verification": !arguments.without_verification,
+        "refresh": arguments.keep_root_key, "revoke_holder": arguments.revoke_holder,
+        "pin": pin.as_deref().map(String::as_str),
         "recipients": recipients.iter().map(Recipient::text).collect::<Vec<_>>(),
     });
     let begun = api.post(INIT, &body).await?.data().clone();
@@ -116,6 +130,11 @@ async fn begin(api: &Api, arguments: &Begin) -> Result<Page, Failure> {
     Ok(next(page.line(""), &begun, &api.place()))
 }
 
+/// The PIN of a TPM, which is never an argument.
+async fn pin(is_asked: bool) -> Result<Option<Zeroizing<String>>, Failure> {
+    if is_asked { ask::required("PIN of the TPM (not shown): ").await.map(Some) } else { Ok(None) }
+}
+
 /// What a rekey is to bring.
 fn fields(rekey: &Value) -> Vec<(String, String)> {
     let field = |name: &str, value: String| (name.to_owned(), value);
@@ -129,6 +148,15 @@ fn fields(rekey: &Value) -> Vec<(String, String)> {
     }
     if texts(rekey, "recipients").is_empty() {
         all.push(field("  shown to", "whoever gives the last of the present shares: all of them".to_owned()));
+    }
+    if flag(rekey, "refresh") {
+        all.push(field(
+            "Root key",
+            "stays: whoever has it, or enough old shares and a backup, still has it".to_owned(),
+        ));
+    }
+    if flag(rekey, "revoke_holder") {
+        all.push(field("A holder leaves", "records move to new keys that no old backup holds".to_owned()));
     }
     all.push(field("Given so far", given(rekey)));
     all.push(field(
@@ -409,9 +437,10 @@ async fn cancel(api: &Api, arguments: &Cancel) -> Result<Page, Failure> {
 }
 
 /// `operator rotate-root`: a new root key under the same shares.
-pub(crate) async fn rotate_root(connection: &Connection) -> Result<Page, Failure> {
+pub(crate) async fn rotate_root(connection: &Connection, asks_pin: bool) -> Result<Page, Failure> {
     let api = connection.api()?;
-    api.post("sys/rotate/root", &json!({})).await?;
+    let pin = pin(asks_pin).await?;
+    api.post("sys/rotate/root", &json!({ "pin": pin.as_deref().map(String::as_str) })).await?;
     Ok(rotated(&api.place()))
 }
 
@@ -439,7 +468,8 @@ mod tests {
         json!({
             "started": true, "nonce": "0f3a6c1d-0000-4000-8000-00000000002a", "t": 2, "n": 2, "progress": progress,
             "required": 3, "verification_required": is_verified_first, "verification_nonce": proof,
-            "recipients": recipients,
+            "recipients": recipients, "refresh": recipients.is_empty() && !is_verified_first,
+            "revoke_holder": !recipients.is_empty(),
         })
     }
 

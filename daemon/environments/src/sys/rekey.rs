@@ -104,6 +104,8 @@ fn described(rekey: Option<&Rekey>, required: u8) -> Object {
         .boolean("verification_required", rekey.is_some_and(|rekey| rekey.is_verified_first))
         .string("verification_nonce", made.map_or("", |made| &made.nonce))
         .strings("recipients", holders.into_iter().flat_map(Holders::texts))
+        .boolean("refresh", rekey.is_some_and(|rekey| rekey.root.is_none()))
+        .boolean("revoke_holder", rekey.is_some_and(|rekey| rekey.revokes_holder))
 }
 
 /// Drops the rekey and all shares given so far. Nothing has changed.
