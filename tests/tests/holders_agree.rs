@@ -212,6 +212,54 @@ async fn a_holder_without_sudo_calls_a_ceremony_off_with_a_share_and_its_nonce()
     }
 }
 
+/// The policy that a command's help gives for holders.
+fn policy_of(house: &House, command: &str) -> String {
+    let help = house.coffer("", &["operator", command, "--help"]).ok();
+    let rules: Vec<_> = help.lines().filter(|line| line.trim_start().starts_with("path \"")).collect();
+    assert!(rules.len() > 2, "{help}");
+    rules.join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_policy_that_the_help_gives_is_enough_for_a_holder_and_for_no_more() {
+    let house = House::start().await;
+    let root = house.root();
+    for command in ["rekey", "generate-root"] {
+        root.sys().put_policy(command, &policy_of(&house, command)).await.unwrap();
+        let token = house.token(&root, json!({ "policies": [command], "no_default_policy": true })).await;
+        std::fs::write(house.at(command), token).unwrap();
+    }
+    let holder = |command: &str, arguments: &[&str], share: &str| {
+        let all =
+            [&["operator", command], arguments, &["--token-file", command, "--format", "json"]].concat();
+        house.coffer_with("", &all, share)
+    };
+    for command in ["rekey", "generate-root"] {
+        refused(holder(command, &["begin"], ""), "permission denied");
+    }
+    assert!(!house.at("root-token.pad").exists());
+    json_of(rekey(&house, &["begin", "--shares", "2", "--threshold", "2"], ""));
+    json_of(holder("rekey", &["status"], ""));
+    json_of(holder("rekey", &["give", "--yes"], &house.shares[0]));
+    let made = json_of(holder("rekey", &["give", "--yes"], &house.shares[1]));
+    let new: Vec<_> =
+        made["shares"].as_array().unwrap().iter().map(|share| share.as_str().unwrap()).collect();
+    new.iter().for_each(|share| house.canaries.add(share));
+    assert_eq!(json_of(holder("rekey", &["verify", "--yes"], new[0]))["progress"], 1);
+    assert_eq!(json_of(holder("rekey", &["verify", "--yes"], new[1]))["complete"], true);
+    let nonce = json_of(rekey(&house, &["begin"], ""))["nonce"].as_str().unwrap().to_owned();
+    refused(holder("rekey", &["cancel"], ""), "permission denied");
+    json_of(holder("rekey", &["cancel", "--by-share", "--nonce", &nonce], new[1]));
+
+    json_of(root_token(&house, &["begin"], ""));
+    json_of(holder("generate-root", &["status"], ""));
+    let nonce =
+        json_of(holder("generate-root", &["give", "--yes"], new[0]))["nonce"].as_str().unwrap().to_owned();
+    refused(holder("generate-root", &["cancel"], ""), "permission denied");
+    json_of(holder("generate-root", &["cancel", "--by-share", "--nonce", &nonce], new[1]));
+    assert_eq!(json_of(root_token(&house, &["status"], ""))["started"], false);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_root_token_comes_to_the_one_who_has_the_pad_and_to_nobody_else() {
     let house = House::start().await;

@@ -218,6 +218,29 @@ mod tests {
     }
 
     #[test]
+    fn shares_that_went_to_sheets_are_not_shown() {
+        let made = Made {
+            shares: vec!["coffer1hunter2".into(), "coffer1hunter3".into()],
+            hex: vec!["hunter2".into()],
+            base64: vec![],
+            root_token: "s.root-token-of-the-example".into(),
+            threshold: 2,
+            count: 2,
+        };
+        let kept = |number: usize| {
+            (number, format!("sheets/share-{number}-of-2.svg"), format!("sheets/share-{number}-of-2.pdf"))
+        };
+        let whole = Filed { kept: vec![kept(1), kept(2)], shown: vec![] };
+        let page = on_sheets(&whole, &made, Some(Ok("root-token".into())));
+        assert!(!page.json().to_string().contains("hunter"));
+        assert_eq!(page.exit_code(), Exit::Fine);
+        let shown = vec![(2, "coffer1hunter3".into(), "the disk is full".into())];
+        let half = on_sheets(&Filed { kept: vec![kept(1)], shown }, &made, None);
+        assert_eq!((half.exit_code(), &half.json()["shares"][0]), (Exit::Failed, &json!("coffer1hunter3")));
+        crate::words::golden("init-sheets.txt", &[page.plain(), half.plain()].join("\n"));
+    }
+
+    #[test]
     fn shares_that_went_to_files_are_not_shown() {
         let made = Made {
             shares: vec!["coffer1hunter2".into(), "coffer1hunter3".into()],

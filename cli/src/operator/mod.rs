@@ -19,6 +19,23 @@ use crate::words::{Exit, Failure};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+const REKEY_POLICY: &str = "\
+A holder's token needs this policy, and no more; to begin takes `update` on
+sys/rekey/init too.
+
+  path \"sys/rekey/init\" { capabilities = [\"read\", \"sudo\"] }
+  path \"sys/rekey/update\" { capabilities = [\"update\"] }
+  path \"sys/rekey/verify\" { capabilities = [\"read\", \"update\", \"sudo\"] }
+  path \"sys/rekey/cancel\" { capabilities = [\"update\"] }";
+
+const GENERATE_ROOT_POLICY: &str = "\
+A holder's token needs this policy, and no more; to begin takes `update` on
+sys/generate-root/attempt too.
+
+  path \"sys/generate-root/attempt\" { capabilities = [\"read\", \"sudo\"] }
+  path \"sys/generate-root/update\" { capabilities = [\"update\"] }
+  path \"sys/generate-root/cancel\" { capabilities = [\"update\"] }";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make the root key, and show its shares and the first token: once and never again
@@ -34,7 +51,7 @@ pub(crate) enum Command {
     /// Show the epoch that new records are sealed under
     KeyStatus,
     /// Make new shares and a new root key, with the holders of the present shares
-    #[command(subcommand)]
+    #[command(subcommand, after_help = REKEY_POLICY)]
     Rekey(rekey::Command),
     /// Make a new root key under the same shares, without calling their holders
     RotateRoot {
@@ -43,7 +60,7 @@ pub(crate) enum Command {
         ask_pin: bool,
     },
     /// Make a root token with the holders of shares, for when there is none
-    #[command(subcommand)]
+    #[command(subcommand, after_help = GENERATE_ROOT_POLICY)]
     GenerateRoot(generate_root::Command),
     /// Back up the whole store, bring it back, or look into a backup
     #[command(subcommand)]

@@ -63,9 +63,9 @@ fn written(
 /// Where the shares are now.
 pub(crate) struct Filed {
     /// Number, and the two files.
-    kept: Vec<(usize, String, String)>,
+    pub(crate) kept: Vec<(usize, String, String)>,
     /// Number, the share, and why it has no sheet.
-    shown: Vec<(usize, String, String)>,
+    pub(crate) shown: Vec<(usize, String, String)>,
 }
 
 impl Filed {

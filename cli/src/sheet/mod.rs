@@ -15,6 +15,10 @@ const HEIGHT: f32 = 842.0;
 const LEFT: f32 = 72.0;
 /// Side of one module of the code; with its margin of four it is 9 cm wide.
 const MODULE: f32 = 5.2;
+const CODE_TOP: f32 = 316.0;
+const ADVICE_TOP: f32 = 620.0;
+/// Where what is said of a name stands.
+const COLUMN: f32 = 62.0;
 const GROUP: usize = 5;
 const GROUPS_IN_A_LINE: usize = 5;
 
@@ -43,7 +47,7 @@ pub(crate) struct Files {
 enum Font {
     Plain,
     Bold,
-    /// Courier.
+    /// Courier, bold: its plain strokes are thin on paper.
     Fixed,
 }
 
@@ -80,27 +84,36 @@ fn layout(share: &str, number: usize, about: &About) -> Option<Layout> {
     let text = share.to_text().ok()?;
     let mut texts = Vec::new();
     let mut y = 90.0;
-    let mut put = |font, size: f32, gap: f32, text: String| {
+    let mut put = |font, size: f32, gap: f32, parts: &[(f32, &str)]| {
         y += gap;
-        texts.push(Text { x: LEFT, y, size, font, text: Zeroizing::new(text) });
+        let text = |(x, text): &(f32, &str)| Text {
+            x: LEFT + x,
+            y,
+            size,
+            font,
+            text: Zeroizing::new((*text).to_owned()),
+        };
+        texts.extend(parts.iter().map(text));
     };
     let (threshold, count) = (about.threshold, about.count);
-    put(Font::Bold, 24.0, 0.0, format!("Coffer: share {number} of {count}"));
-    put(Font::Plain, 11.0, 30.0, format!("Opens      {} of cluster {}", about.environment, about.cluster));
-    put(Font::Plain, 11.0, 16.0, format!("Store      {}", about.store));
+    put(Font::Bold, 24.0, 0.0, &[(0.0, &format!("Coffer: share {number} of {count}"))]);
+    let opens = format!("{} of cluster {}", about.environment, about.cluster);
+    let together = format!("any {threshold} of the {count} shares open it; fewer open nothing");
+    let set = format!("{}, made on {}", hex(&share.set_id), about.date);
+    let rows = [("Opens", &opens), ("Store", &about.store), ("Together", &together), ("Set", &set)];
+    for (at, (name, value)) in rows.into_iter().enumerate() {
+        put(Font::Plain, 11.0, if at == 0 { 30.0 } else { 16.0 }, &[(0.0, name), (COLUMN, value)]);
+    }
+    put(Font::Fixed, 17.0, 44.0, &[(0.0, &format!("{PREFIX}1"))]);
+    for line in lines(text.get(PREFIX.len() + 1..)?) {
+        put(Font::Fixed, 17.0, 24.0, &[(0.0, &line)]);
+    }
     put(
         Font::Plain,
-        11.0,
-        16.0,
-        format!("Together   any {threshold} of the {count} shares open it; fewer open nothing"),
+        9.0,
+        20.0,
+        &[(0.0, "Type it with or without the blanks, in small or in capital letters.")],
     );
-    put(Font::Plain, 11.0, 16.0, format!("Set        {}, made on {}", hex(&share.set_id), about.date));
-    put(Font::Fixed, 17.0, 44.0, format!("{PREFIX}1"));
-    for line in lines(text.get(PREFIX.len() + 1..)?) {
-        put(Font::Fixed, 17.0, 24.0, line);
-    }
-    put(Font::Plain, 9.0, 20.0, "Type it with or without the blanks, in small or in capital letters.".into());
-    let code_top = 316.0;
     for (at, advice) in [
         "Keep this sheet in a safe or a sealed envelope, apart from the other shares and from backups of the store.",
         "Let nobody copy, photograph or scan it. Whoever has enough of these and a copy of the store has everything in it.",
@@ -111,8 +124,7 @@ fn layout(share: &str, number: usize, about: &About) -> Option<Layout> {
     .into_iter()
     .enumerate()
     {
-        let gap = if at == 0 { 620.0 - y_of(&texts) } else if at == 4 { 40.0 } else { 16.0 };
-        let y = y_of(&texts) + gap;
+        let y = ADVICE_TOP + 16.0 * at as f32 + if at == 4 { 24.0 } else { 0.0 };
         texts.push(Text { x: LEFT, y, size: 9.5, font: Font::Plain, text: Zeroizing::new(advice.to_owned()) });
     }
     // In capitals, the code's alphanumeric mode holds it in 41 modules although a third of them may be lost.
@@ -120,11 +132,7 @@ fn layout(share: &str, number: usize, about: &About) -> Option<Layout> {
     let code = QrCode::with_error_correction_level(capitals.as_bytes(), EcLevel::H).ok()?;
     let (width, dark) =
         (code.width(), code.to_colors().into_iter().map(|color| color == qrcode::Color::Dark));
-    Some(Layout { code: Code { x: LEFT, y: code_top, width, dark: Zeroizing::new(dark.collect()) }, texts })
-}
-
-fn y_of(texts: &[Text]) -> f32 {
-    texts.last().map_or(0.0, |text| text.y)
+    Some(Layout { code: Code { x: LEFT, y: CODE_TOP, width, dark: Zeroizing::new(dark.collect()) }, texts })
 }
 
 /// The characters after the prefix, in groups.
@@ -187,7 +195,13 @@ pub(crate) mod tests {
         assert_eq!(grouped.replace(' ', ""), *text);
         // All of it lies on the page.
         assert!(layout.texts.iter().all(|text| text.y < HEIGHT - 40.0));
-        assert!(layout.code.runs().iter().all(|(x, y, width)| x + width < WIDTH && y + MODULE < 620.0));
+        assert!(
+            layout
+                .code
+                .runs()
+                .iter()
+                .all(|(x, y, width)| x + width < WIDTH && y + MODULE < ADVICE_TOP - 20.0)
+        );
     }
 
     #[test]

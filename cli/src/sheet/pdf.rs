@@ -5,7 +5,7 @@ use super::{Font, HEIGHT, Layout, MODULE, WIDTH};
 use std::fmt::Write;
 use zeroize::Zeroizing;
 
-const FONTS: [&str; 3] = ["Helvetica", "Helvetica-Bold", "Courier"];
+const FONTS: [&str; 3] = ["Helvetica", "Helvetica-Bold", "Courier-Bold"];
 
 pub(super) fn draw(layout: &Layout) -> Zeroizing<Vec<u8>> {
     let content = content(layout);

@@ -20,7 +20,7 @@ fn write_all(out: &mut String, layout: &Layout) -> std::fmt::Result {
         let (family, weight) = match text.font {
             Font::Plain => ("Helvetica, Arial, sans-serif", "normal"),
             Font::Bold => ("Helvetica, Arial, sans-serif", "bold"),
-            Font::Fixed => ("Courier, monospace", "normal"),
+            Font::Fixed => ("Courier, monospace", "bold"),
         };
         write!(
             out,

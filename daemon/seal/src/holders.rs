@@ -150,6 +150,37 @@ mod tests {
     }
 
     #[test]
+    fn each_holder_gets_one_share_in_their_order_and_all_of_them_or_none() {
+        let texts = [BEN, ADA].map(str::to_owned);
+        let holders = Holders::parse(&texts, Threshold::new(2, 2).unwrap()).unwrap();
+        let share = |x| Share { set_id: [7; 8], x, k: 2, y: Zeroizing::new([x; 32]) };
+        let shares = [share(1), share(2)];
+        let drawn = || holders.draw(&Counting).unwrap();
+        let encrypted = holders.encrypt(drawn(), &shares).unwrap();
+        assert_eq!(encrypted.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["ben", "ada"]);
+        assert_ne!(encrypted[0].1, encrypted[1].1);
+        assert!(holders.encrypt(drawn(), &shares[..1]).is_none());
+        assert!(holders.draw(&Nothing).is_err());
+    }
+
+    struct Counting;
+
+    impl Entropy for Counting {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), coffer_types::EntropyError> {
+            bytes.iter_mut().zip(1..).for_each(|(byte, number)| *byte = number);
+            Ok(())
+        }
+    }
+
+    struct Nothing;
+
+    impl Entropy for Nothing {
+        fn fill(&self, _: &mut [u8]) -> Result<(), coffer_types::EntropyError> {
+            Err(coffer_types::EntropyError)
+        }
+    }
+
+    #[test]
     fn holders_are_different_people_with_keys_and_as_many_as_shares() {
         assert_eq!(parse(&[ADA, BEN], 2), Ok(vec![ADA.to_owned(), BEN.to_owned()]));
         let key = ADA.split_once('=').unwrap().1;
