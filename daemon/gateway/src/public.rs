@@ -126,7 +126,10 @@ fn seal(gateway: &Gateway, wrap: &ListedWrap) -> Object {
         return object;
     }
     let device = gateway.registry.devices().iter().find(|device| device.name() == wrap.name);
-    object.boolean("configured", device.is_some()).boolean("healthy", device.is_some_and(is_well))
+    object
+        .boolean("configured", device.is_some())
+        .boolean("healthy", device.is_some_and(is_well))
+        .boolean("waits_for_pin", device.is_some_and(|device| device.waits_for_pin(wrap)))
 }
 
 fn is_well(device: &NamedDevice) -> bool {

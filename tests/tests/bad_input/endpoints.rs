@@ -151,6 +151,7 @@ fn system(of: &Furniture) -> Vec<Endpoint> {
         bare("sys/rotate/root/cancel", "sys/rotate/root/cancel", "sys/rekey/cancel by another name"),
         bare("sys/seals/change", "sys/seals/change", "it names seals; `seals` names wrong ones"),
         bare("sys/seals/update", "sys/seals/update", "it takes shares; `seals` gives it wrong ones"),
+        bare("sys/seals/approve", "sys/seals/approve", "it names a seal; `seals` names wrong ones"),
         bare("sys/seals/verify", "sys/seals/verify", "it names a seal; `seals` names wrong ones"),
         post(
             "sys/generate-root/attempt",

@@ -113,6 +113,7 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::SealChange, Op::Delete) => seals::cancel(desk),
         (Route::SealUpdate, Op::Write) => seals::update(desk, &request.params).await,
         (Route::SealVerify, Op::Write) => seals::verify(desk, &request.params).await,
+        (Route::SealApprove, Op::Write) => seals::approve(desk, &request.params).await,
         (Route::UiMounts, Op::Read) => ui::mounts(desk),
         (Route::UiMount, Op::Read) => ui::mount(desk),
         (Route::AuditReceipt, Op::Read) => audit::receipt(desk).await,
@@ -169,6 +170,7 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             | Route::SealChange
             | Route::SealUpdate
             | Route::SealVerify
+            | Route::SealApprove
             | Route::UiMounts
             | Route::UiMount
             | Route::AuditReceipt

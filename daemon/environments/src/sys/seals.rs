@@ -24,7 +24,8 @@ use zeroize::Zeroizing;
 pub(super) async fn list(desk: &Desk<'_>) -> Result<Outcome, Fault> {
     let record = desk.environment.barrier().seal_record().await?;
     let wraps = listed(&record);
-    let seals = wraps.iter().fold(Array::new(), |all, wrap| all.object(described(desk, wrap)));
+    let seals =
+        wraps.iter().fold(Array::new(), |all, wrap| all.object(described(desk, wrap, &record.root_id)));
     let unused = desk.registry.devices.iter().filter(|device| {
         device.may_seal(&desk.environment.path) && wraps.iter().all(|wrap| wrap.name != device.name())
     });
@@ -40,7 +41,7 @@ pub(super) async fn list(desk: &Desk<'_>) -> Result<Outcome, Fault> {
 }
 
 /// One seal, with what its device said when it was last asked.
-fn described(desk: &Desk<'_>, wrap: &ListedWrap) -> Object {
+fn described(desk: &Desk<'_>, wrap: &ListedWrap, root_id: &[u8; 32]) -> Object {
     let (shares, threshold) = wrap.shares.unwrap_or_default();
     let object = Object::new()
         .string("name", &wrap.name)
@@ -57,11 +58,16 @@ fn described(desk: &Desk<'_>, wrap: &ListedWrap) -> Object {
         Err(error) => object.boolean("healthy", false).string("trouble", &error.sentence),
         Ok(device) => {
             let trouble = match device.health() {
+                _ if !device.gives_out(root_id) => format!(
+                    "`root_ids` in its [[seal]] section lack the present root key: write \"{}\" there, and start cofferd again when it suits you",
+                    hex(root_id)
+                ),
                 None => "it has not been asked yet".to_owned(),
                 Some(Ok(())) => String::new(),
                 Some(Err(error)) => error.sentence,
             };
             let object = object.boolean("healthy", trouble.is_empty()).boolean("pinned", device.is_pinned());
+            let object = object.boolean("waits_for_pin", device.waits_for_pin(wrap));
             object.string("trouble", &trouble)
         }
     }
@@ -285,10 +291,7 @@ fn commit(desk: &Desk<'_>, changing: Arc<SealChanging>) -> Result<Outcome, Fault
 pub(super) async fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
     let name = params.required("seal")?.to_lowercase();
     let record = desk.environment.barrier().seal_record().await?;
-    let found = listed(&record).into_iter().zip(&record.wraps).find(|(listed, _)| listed.name == name);
-    let (of, wrap) = found.ok_or_else(|| {
-        Fault::bad("the environment has no seal of this name: `coffer operator seal list` shows them")
-    })?;
+    let (of, wrap) = named(&record, &name)?;
     match of.wrap_type {
         WrapType::Shamir => {
             return Err(Fault::bad(
@@ -303,6 +306,33 @@ pub(super) async fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     let answer =
         Object::new().string("seal", &name).string("type", word(of.wrap_type)).boolean("opens", true);
     Ok(Outcome::Answer(Answer::system(answer)))
+}
+
+/// Approves how the machine was started, for a seal by TPM: after an update of its firmware, once somebody has looked that
+/// the update was meant. `withdraw` takes it back.
+pub(super) async fn approve(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let name = params.required("seal")?.to_lowercase();
+    let is_withdrawn = params.boolean("withdraw")?.unwrap_or_default();
+    let owner_password = params.string("owner_password")?.unwrap_or_default();
+    let record = desk.environment.barrier().seal_record().await?;
+    let (_, wrap) = named(&record, &name)?;
+    let (registry, path) = (Arc::clone(desk.registry), desk.environment.path.clone());
+    let (owned, wrap) = (name.to_string(), wrap.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        registry.devices.find(&owned, &path)?.approve(&wrap, &owner_password, is_withdrawn)
+    });
+    let done = done.await.map_err(|_| Fault::Internal("a device's thread did not come to its end"))?;
+    done.map_err(|error| refused(&name, &error))?;
+    let answer = Object::new().string("seal", &name).boolean("approved", !is_withdrawn);
+    Ok(Outcome::Answer(Answer::system(answer)))
+}
+
+/// The seal of this name, and its wrap.
+fn named<'a>(record: &'a SealRecord, name: &str) -> Result<(ListedWrap, &'a Wrap), Fault> {
+    let found = listed(record).into_iter().zip(&record.wraps).find(|(listed, _)| listed.name == name);
+    found.ok_or_else(|| {
+        Fault::bad("the environment has no seal of this name: `coffer operator seal list` shows them")
+    })
 }
 
 async fn by_its_device(
