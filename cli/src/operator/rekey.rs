@@ -4,6 +4,7 @@
 //! gets them. Unless told otherwise, the new shares are in force only when enough of them were shown.
 use super::ceremony::{Holder, OneShare, give, same_nonce};
 use super::holders::{self, Delivered, Handing};
+use super::seal::with_pins;
 use super::sheets::{self, Filed, Sheets};
 use crate::api::{Api, Place};
 use crate::ask;
@@ -247,7 +248,8 @@ async fn give_share(connection: &Connection, api: &Api, arguments: &Give) -> Res
     }
     // From here on nothing may be lost: what can't be written is shown.
     if let Some(shares) = holders::encrypted_by_the_daemon(&answer) {
-        return Ok(encrypted(&handing.deliver(shares), &answer, &rekey, &api.place()));
+        let page = encrypted(&handing.deliver(shares), &answer, &rekey, &api.place());
+        return Ok(pinned(page, &answer, api).await);
     }
     let shares = texts(&answer, "shares");
     let filed = match sheets {
@@ -258,10 +260,16 @@ async fn give_share(connection: &Connection, api: &Api, arguments: &Give) -> Res
         }
         None => None,
     };
-    Ok(match &filed {
+    let page = match &filed {
         Some(filed) => on_sheets(filed, &answer, &rekey, &api.place()),
         None => in_clear(&shares, &answer, &rekey, &api.place()),
-    })
+    };
+    Ok(pinned(page, &answer, api).await)
+}
+
+/// Where the new root key is in force already, what that means for seals that are pinned.
+async fn pinned(page: Page, answer: &Value, api: &Api) -> Page {
+    if flag(answer, "verification_required") { page } else { with_pins(page, api).await }
 }
 
 /// Refuses recipients other than those that the caller expects.
@@ -374,7 +382,9 @@ async fn verify(api: &Api, holder: &Holder) -> Result<Page, Failure> {
     holder.agree(&nonce, &lines, &question)?;
     let prompt = format!("Your NEW share ({} of {need}): ", has + 1);
     let answer = give(api, (VERIFY, VERIFY), &nonce, source, &prompt).await?;
-    Ok(verified(answer, need, &api.place()))
+    let is_complete = flag(&answer, "complete");
+    let page = verified(answer, need, &api.place());
+    Ok(if is_complete { with_pins(page, api).await } else { page })
 }
 
 fn verified(answer: Value, need: u64, place: &Place) -> Page {
@@ -441,7 +451,7 @@ pub(crate) async fn rotate_root(connection: &Connection, asks_pin: bool) -> Resu
     let api = connection.api()?;
     let pin = pin(asks_pin).await?;
     api.post("sys/rotate/root", &json!({ "pin": pin.as_deref().map(String::as_str) })).await?;
-    Ok(rotated(&api.place()))
+    Ok(with_pins(rotated(&api.place()), &api).await)
 }
 
 fn rotated(place: &Place) -> Page {

@@ -1,5 +1,5 @@
 //! Everything that ends a command without its page: what happened, what to do next, and the exit code.
-use super::{CeremonyFault, Exit, ShareFault, TargetFault, advice, server};
+use super::{CeremonyFault, Exit, SealFault, ShareFault, TargetFault, advice, server};
 use coffer_sdk::Error;
 use keystore_format::error::FormatError;
 use std::io;
@@ -40,6 +40,7 @@ pub(crate) enum Failure {
     NotConfirmed,
     NeedsYes(String),
     ShareAsArgument,
+    SecretAsArgument,
     TokenAsArgument,
     WhichToken,
     HalfIdentity,
@@ -96,6 +97,7 @@ pub(crate) enum Failure {
         path: PathBuf,
         fault: TargetFault,
     },
+    Seal(SealFault),
     NotAgreed,
     SameHolder(String),
     ShareCount {
@@ -194,6 +196,9 @@ impl Failure {
             Self::ShareAsArgument => {
                 "a share is never an argument: it now stands in your shell's history".into()
             }
+            Self::SecretAsArgument => {
+                "a share or a PIN is never an argument: what you typed now stands in your shell's history".into()
+            }
             Self::TokenAsArgument => {
                 "a token is never an argument: it now stands in your shell's history".into()
             }
@@ -233,6 +238,7 @@ impl Failure {
             Self::Share { path, fault } => format!("{} {}", named(path), fault.what()),
             Self::Ceremony(fault) => fault.what(),
             Self::Target { path, fault } => format!("{}: {fault}", named(path)),
+            Self::Seal(fault) => fault.what(),
             Self::NotAgreed => "not confirmed: nothing was changed".into(),
             Self::SameHolder(name) => format!("two recipients are the same holder: {name}"),
             Self::ShareCount { shares, recipients } => {
@@ -268,6 +274,12 @@ impl Failure {
 impl From<CeremonyFault> for Failure {
     fn from(fault: CeremonyFault) -> Self {
         Self::Ceremony(fault)
+    }
+}
+
+impl From<SealFault> for Failure {
+    fn from(fault: SealFault) -> Self {
+        Self::Seal(fault)
     }
 }
 

@@ -3,6 +3,7 @@ mod advice;
 mod ceremony;
 mod failure;
 mod finding;
+mod seal;
 mod server;
 mod share;
 mod target;
@@ -10,6 +11,8 @@ mod target;
 pub(crate) use ceremony::CeremonyFault;
 pub(crate) use failure::Failure;
 pub(crate) use finding::{meaning, place};
+pub(crate) use seal::SealFault;
+pub(crate) use server::BY_PIN;
 pub(crate) use share::ShareFault;
 pub(crate) use target::TargetFault;
 

@@ -122,6 +122,9 @@ fn seal_status(gateway: &Gateway) -> Object {
 /// A seal to anybody who asks: what it is, and whether it is well. Why it is not, those learn who may ask `sys/seals`.
 fn seal(gateway: &Gateway, wrap: &ListedWrap) -> Object {
     let object = Object::new().string("name", &wrap.name).string("type", word(wrap.wrap_type));
+    if let Some((shares, threshold)) = wrap.shares {
+        return object.number("shares", shares.into()).number("threshold", threshold.into());
+    }
     if !is_by_device(wrap.wrap_type) {
         return object;
     }

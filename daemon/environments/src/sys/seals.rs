@@ -5,14 +5,14 @@
 //! before anybody is asked for a share.
 use super::Desk;
 use super::rekey::{handed_out_shares, other_nonce};
-use crate::ceremonies::{Collected, SealCeremony, SealChanging, collect};
+use crate::ceremonies::{Collected, SealCeremony, SealChanging, collect, encrypted, holders, threshold};
 use crate::sealing::{by_device, inherited, refused, reseal, unsealable};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_seal::device::Given;
 use coffer_seal::devices::is_by_device;
 use coffer_seal::rekey::NewShares;
 use coffer_seal::seals::{INHERIT, ListedWrap, SHARES, SealChange, changed, listed, weakest, word};
-use coffer_seal::{Seal, Threshold, UnsealProgress};
+use coffer_seal::{Seal, UnsealProgress};
 use coffer_wire::{Array, Object, Params};
 use keystore_format::ids::WrapId;
 use keystore_format::seal_record::{SealRecord, Wrap, WrapType, root_id};
@@ -94,18 +94,23 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
         None => Vec::new(),
     };
     let root_key = desk.environment.barrier().root_key()?;
-    let (mut made, mut shares) = (Vec::new(), None);
+    let (mut made, mut shares, mut for_holders) = (Vec::new(), None, None);
     match add.as_deref() {
         None => {}
         Some(taken) if wraps.iter().any(|wrap| wrap.name == taken) => {
             return Err(unsealable(coffer_seal::SealError::NameTaken));
         }
         Some(SHARES) => {
-            let number = |name, other| Ok::<_, Fault>(params.number(name)?.unwrap_or(other));
-            let threshold = Threshold::new(number("secret_shares", 5)?, number("secret_threshold", 3)?)
-                .map_err(|error| Fault::bad(error.message()))?;
-            shares =
-                Some(NewShares::new(record.ctx, threshold, desk.environment.entropy()).map_err(unsealable)?);
+            let (count, need) = (params.number("secret_shares")?, params.number("secret_threshold")?);
+            let threshold = threshold(params, count, need)?;
+            let entropy = desk.environment.entropy();
+            let new = NewShares::new(record.ctx, threshold, entropy).map_err(unsealable)?;
+            if let Some(holders) = holders(params, threshold)? {
+                let drawn = holders.draw(entropy).map_err(unsealable)?;
+                let shares = holders.encrypt(drawn, &new.shares);
+                for_holders = Some(shares.ok_or(Fault::Internal("a share can't be encrypted"))?);
+            }
+            shares = Some(new);
         }
         Some(INHERIT) => made.push(inherited(desk.registry, desk.environment, &root_key)?),
         Some(device) => {
@@ -145,9 +150,10 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
     let begun = SealCeremony { changing, held, shown };
     let answer = progress(Some(&begun), required);
     // New shares are in force when as many have been shown as they take: nobody knows whether this answer arrives.
-    let answer = match &begun.changing.shares {
-        Some(new) => handed_out_shares(answer, &new.shares)?,
-        None => answer,
+    let answer = match (&for_holders, &begun.changing.shares) {
+        (Some(shares), _) => answer.array("shares_encrypted", encrypted(shares)),
+        (None, Some(new)) => handed_out_shares(answer, &new.shares)?,
+        (None, None) => answer,
     };
     *ceremony = Some(begun);
     Ok(Outcome::Answer(Answer::system(answer).commit("nonce", nonce.as_bytes())))
