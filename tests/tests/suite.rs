@@ -47,6 +47,7 @@ mod rule_6_and_7;
 mod sdk;
 mod seal_transit;
 mod seals;
+mod seals_by_command;
 mod seals_of_children;
 mod sheets;
 mod stored;

@@ -7,7 +7,7 @@ const SESSION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/terminal/session.py"
 
 /// Runs a command at a terminal of its own: waits for each text to show, and types what belongs to it. Gives the screen,
 /// with every byte that was sent to it.
-fn at_terminal(command: &Command, typing: &[(&str, &str)]) -> Output {
+pub(crate) fn at_terminal(command: &Command, typing: &[(&str, &str)]) -> Output {
     let mut session = Command::new(find("python3").unwrap());
     session.arg(SESSION).arg(json!(typing).to_string()).arg(command.get_program()).args(command.get_args());
     session.env_clear();
@@ -18,7 +18,7 @@ fn at_terminal(command: &Command, typing: &[(&str, &str)]) -> Output {
     run(session, "")
 }
 
-fn coffer(house: &House, arguments: &[&str]) -> Command {
+pub(crate) fn coffer(house: &House, arguments: &[&str]) -> Command {
     let mut command =
         house.program(coffer_tests::coffer(), "COFFER", &house.operator, Some(&house.root_token), "");
     command.args(arguments);

@@ -61,8 +61,8 @@ pub(crate) enum Command {
     Rekey(rekey::Command),
     /// Make a new root key under the same shares, without calling their holders
     RotateRoot {
-        /// The PIN of a TPM that is a seal beside the shares is asked for
-        #[arg(long)]
+        /// Ask for the PIN of the seal by TPM, without echo: it wraps the new root key too
+        #[arg(long = "pin", alias = "ask-pin")]
         ask_pin: bool,
     },
     /// Make a root token with the holders of shares, for when there is none

@@ -57,8 +57,8 @@ pub(crate) struct Begin {
     /// Make new shares for the same root key: only where no share is in wrong hands
     #[arg(long)]
     keep_root_key: bool,
-    /// The PIN of a TPM that is a seal beside the shares is asked for
-    #[arg(long)]
+    /// Ask for the PIN of the seal by TPM, without echo: it wraps the new root key too
+    #[arg(long = "pin", alias = "ask-pin")]
     ask_pin: bool,
     /// Do not ask whether these are the right holders
     #[arg(long)]

@@ -191,7 +191,7 @@ pub(super) fn under_way(change: &Value, place: &Place) -> Vec<String> {
 pub(super) fn others(change: &Value, place: &Place) -> String {
     let (nonce, flags) = (text(change, "nonce"), &place.flags);
     format!(
-        "Other holders, elsewhere: `coffer operator seal share{flags}`, and compare the nonce {nonce}, or add --nonce {nonce}."
+        "Other holders, elsewhere: `coffer operator seal share{flags}`, and compare the nonce, or add --nonce {nonce}."
     )
 }
 
@@ -210,6 +210,7 @@ pub(super) fn waiting(change: Value, place: &Place) -> Page {
     let next = if text(&change, "add") == SHARES { to_show(&change, place) } else { others(&change, place) };
     Page::new(change.clone())
         .note(format!("To {}: {has} of {need} shares are given. Nothing has changed yet.", what(&change)))
+        .fields([("Nonce", text(&change, "nonce"))])
         .line(next)
         .line(format!("To call it off: `coffer operator seal cancel{}`.", place.flags))
 }
