@@ -417,7 +417,7 @@ fn seals(told: &mut Told) {
     );
     let begun = told.says_to(
         &seal(&["add", "disk"]),
-        &told.house.shares[0].clone(),
+        told.house.shares[0].clone(),
         "To add disk: 1 of 2 shares are given.",
         ("/progress", json!(1)),
     );
