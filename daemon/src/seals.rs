@@ -52,6 +52,9 @@ pub(crate) struct Seal {
     associated_data: Option<Spanned<bool>>,
 }
 
+/// Where a secret may lie: in a file, an environment variable or a credential.
+type Places<'a> = (&'a Option<Spanned<PathBuf>>, &'a Option<Spanned<String>>, &'a Option<Spanned<String>>);
+
 const TYPES: &str = "'type' must be \"pkcs11\", \"tpm2\", \"transit\" or \"file\"";
 const PIN: Words = Words { it: "the PIN", whose: "the PIN", any: "a PIN" };
 
@@ -251,12 +254,7 @@ impl Seal {
         self.secret(folder, places, "only one of 'pin_file', 'pin_env' and 'pin_credential' can be")
     }
 
-    fn secret(
-        &self,
-        folder: &Path,
-        places: (&Option<Spanned<PathBuf>>, &Option<Spanned<String>>, &Option<Spanned<String>>),
-        wrong: &str,
-    ) -> Result<Option<SecretSource>, Wrong> {
+    fn secret(&self, folder: &Path, places: Places<'_>, wrong: &str) -> Result<Option<SecretSource>, Wrong> {
         match places {
             (None, None, None) => Ok(None),
             (Some(file), None, None) => Ok(Some(SecretSource::File(folder.join(file.get_ref())))),
@@ -328,6 +326,8 @@ mod tests {
     const HSM: &str = "name = \"hsm\"\ntype = \"pkcs11\"\nmodule = \"/usr/lib/hsm.so\"\ntoken_label = \"coffer\"\nkey_label = \"root\"\npin_file = \"pin\"\n";
     const TPM: &str = "name = \"tpm2\"\ntype = \"tpm2\"\npcrs = \"sha256:7,11\"\n";
 
+    const FAR: &str = "name = \"far\"\ntype = \"transit\"\naddress = \"https://keys.example.com:8200\"\nca = \"ca\"\nkey_name = \"root\"\ntoken_file = \"t\"\n";
+
     fn read(sections: &[&str]) -> Result<Config, (usize, String)> {
         Config::parse(
             &sections.iter().fold(SMALLEST.to_owned(), |all, keys| format!("{all}[[seal]]\n{keys}")),
@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn each_type_is_taken_with_the_keys_of_its_own() {
         let disk = "name = \"disk\"\ntype = \"file\"\npath = \"key\"\n";
-        assert!(read(&[HSM, TPM, disk]).is_ok());
+        assert!(read(&[HSM, TPM, FAR, disk]).is_ok());
         let id = "9d2f5c0a8b3e7461f0a9c8d7b6e5f4030211223344556677889900aabbccddee";
         let more = format!(
             "{TPM}root_ids = [\"{id}\"]\nenvironments = [\"root\", \"acme/prod\"]\napproval_index = 0x01c0ff02\ntimeout_seconds = 120\n"
@@ -384,6 +384,17 @@ mod tests {
                 4,
                 "'pin_file' belongs to seals of type \"pkcs11\" and \"tpm2\"",
             ),
+            (FAR.replace("key_name", "# key_name"), 2, "a seal of type \"transit\" needs 'key_name'"),
+            (FAR.replace("ca =", "# ca ="), 2, "a seal of type \"transit\" needs 'ca'"),
+            (FAR.replace("https", "http"), 2, "https://"),
+            (format!("{FAR}certificate = \"c\"\n"), 2, "'certificate' and 'key' belong together"),
+            (
+                format!("{FAR}token_env = \"T\"\n"),
+                2,
+                "only one of 'token_file', 'token_env' and 'token_credential'",
+            ),
+            (format!("{FAR}pin_file = \"p\"\n"), 7, "'pin_file' belongs to seals of type"),
+            (format!("{HSM}key_name = \"k\"\n"), 7, "'key_name' belongs to seals of type \"transit\""),
             ("name = \"disk\"\ntype = \"file\"\n".into(), 2, "a seal of type \"file\" needs 'path'"),
             (TPM.replace("sha256:7,11", "7,11"), 3, "sha256:7,11"),
             (TPM.replace("sha256:7,11", "sha256:24"), 3, "23"),
