@@ -4,7 +4,8 @@ tools_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$tools_root/target/tools
 missing=()
 for pair in jq:jq curl:curl openssl:openssl gdb:gdb cc:gcc c++:g++ python3:python3 \
-  softhsm2-util:softhsm2 pkcs11-tool:opensc swtpm:swtpm tpm2_unseal:tpm2-tools age:age valgrind:valgrind pkg-config:pkg-config; do
+  softhsm2-util:softhsm2 pkcs11-tool:opensc swtpm:swtpm tpm2_unseal:tpm2-tools age:age \
+  valgrind:valgrind pkg-config:pkg-config pdftoppm:poppler-utils rsvg-convert:librsvg2-bin zbarimg:zbar-tools; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || missing+=(libfaketime)

@@ -12,6 +12,14 @@ pub(crate) struct Api {
     pub(crate) address: String,
 }
 
+/// Where something was done, in words for people.
+pub(crate) struct Place {
+    /// As in "the root environment".
+    pub(crate) environment: String,
+    /// What else a command takes that is to act there: empty for the root, or ` -n acme/prod`.
+    pub(crate) flags: String,
+}
+
 /// An answer that was no refusal.
 pub(crate) struct Answered(Value);
 
@@ -41,6 +49,11 @@ impl Api {
         self.send(Method::POST, path, body).await
     }
 
+    /// A ceremony of the node itself, which answers without an envelope.
+    pub(crate) async fn ceremony(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.post(path, body).await.map(|answered| answered.0)
+    }
+
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Answered, Failure> {
         self.send(Method::PATCH, path, body).await
     }
@@ -55,6 +68,15 @@ impl Api {
         let own = self.client.namespace();
         let path = if own.is_empty() { child.to_owned() } else { format!("{own}/{child}") };
         Ok(Self { client: self.client.with_namespace(&path)?, address: self.address.clone() })
+    }
+
+    /// Where this acts, for pages.
+    pub(crate) fn place(&self) -> Place {
+        let flags = match self.client.namespace() {
+            "" => String::new(),
+            path => format!(" -n {path}"),
+        };
+        Place { environment: self.environment(), flags }
     }
 
     /// Where this acts, in words.

@@ -2,7 +2,7 @@
 //!
 //! Where standard input is no terminal, secrets are its lines and nobody can be asked to confirm.
 use crate::page::say;
-use crate::words::Failure;
+use crate::words::{Failure, SealFault};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::{BufRead, IsTerminal, Write};
@@ -59,6 +59,15 @@ pub(crate) async fn required(prompt: &str) -> Result<Zeroizing<String>, Failure>
         Some(text) if !text.is_empty() => Ok(text),
         _ => Err(Failure::NothingTyped),
     }
+}
+
+/// A secret that is new: typed twice by a person, since nobody sees it.
+pub(crate) async fn new_secret(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    let first = required(prompt).await?;
+    if is_terminal() && *required("The same again: ").await? != *first {
+        return Err(SealFault::PinsDiffer.into());
+    }
+    Ok(first)
 }
 
 fn read(prompt: &str) -> std::io::Result<Option<Zeroizing<String>>> {

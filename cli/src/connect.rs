@@ -1,16 +1,19 @@
 //! From flags and environment variables to a client.
 use crate::api::Api;
 use crate::files;
+use crate::operator::Target;
 use crate::page::Format;
 use crate::words::Failure;
 use clap::Args;
-use coffer_sdk::{Client, Secret};
+use coffer_sdk::{Builder, Client, Secret};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Unsealing and restoring open a whole store, which may take its time.
 pub(crate) const PATIENT: Duration = Duration::from_secs(900);
 const USUAL: Duration = Duration::from_secs(30);
+/// How long one of several daemons may take to answer at all.
+const CONNECTING: Duration = Duration::from_secs(10);
 
 /// Who to speak to, as whom, and how to show the answer.
 #[derive(Args, Clone)]
@@ -62,8 +65,26 @@ impl Connection {
         Ok(Api { client: api.client.with_namespace("")?, ..api })
     }
 
+    /// One of several daemons: as [`Self::node_within`], with its own address and where it says so its own certificates.
+    /// Who does not answer soon is down, so that the others need not wait.
+    pub(crate) fn target(&self, target: &Target, patience: Duration) -> Result<Api, Failure> {
+        let mut own = self.clone();
+        own.address = Some(target.address.clone());
+        own.cacert = target.ca.clone().or(own.cacert);
+        own.tls_server_name = target.server_name.clone().or(own.tls_server_name);
+        if let Some((certificate, key)) = target.identity.clone() {
+            (own.client_cert, own.client_key) = (Some(certificate), Some(key));
+        }
+        let client = own.builder(patience)?.connect_timeout(CONNECTING).build()?;
+        Ok(Api { client: client.with_namespace("")?, address: target.address.clone() })
+    }
+
     /// A client for requests that may take `patience`, unless the caller said how long.
     pub(crate) fn api_within(&self, patience: Duration) -> Result<Api, Failure> {
+        Ok(Api { client: self.builder(patience)?.build()?, address: self.shown_address() })
+    }
+
+    fn builder(&self, patience: Duration) -> Result<Builder, Failure> {
         let mut builder = Client::builder().environment()?;
         if let Some(address) = &self.address {
             builder = builder.address(address);
@@ -85,8 +106,7 @@ impl Connection {
         if let Some(token) = self.token()? {
             builder = builder.token(token);
         }
-        let client = builder.timeout(self.timeout.map_or(patience, Duration::from_secs)).build()?;
-        Ok(Api { client, address: self.shown_address() })
+        Ok(builder.timeout(self.timeout.map_or(patience, Duration::from_secs)))
     }
 
     /// Whether there is a client certificate.

@@ -22,6 +22,7 @@ mod pairs;
 mod policy;
 mod shapes;
 mod shares;
+mod sheet;
 mod token;
 mod transit;
 mod usage;

@@ -33,7 +33,8 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Shown> {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Shown::Help(error),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if arguments.len() < 2 => Shown::Help(error),
         _ => {
-            Shown::Mistake(Failure::Usage { what: mistake(&error), help: help(arguments) }, wanted(arguments))
+            let (help, does_it_alone) = help(arguments);
+            Shown::Mistake(Failure::Usage { what: mistake(&error, does_it_alone), help }, wanted(arguments))
         }
     })
 }
@@ -59,7 +60,7 @@ fn long_names(command: &Command, names: &mut BTreeSet<String>) {
 }
 
 /// Never repeats what could be a secret: of what was typed, only options and the names of commands.
-fn mistake(error: &clap::Error) -> String {
+fn mistake(error: &clap::Error, does_it_alone: bool) -> String {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
@@ -68,6 +69,10 @@ fn mistake(error: &clap::Error) -> String {
     let argument = context(ContextKind::InvalidArg).unwrap_or_default();
     let near = |kind| context(kind).map(|names| format!("; did you mean {names}?")).unwrap_or_default();
     match error.kind() {
+        // What stands after a command that needs no other may have been meant for it, and be a share.
+        ErrorKind::InvalidSubcommand if does_it_alone => {
+            format!("there is no such command here{}", near(ContextKind::SuggestedSubcommand))
+        }
         ErrorKind::InvalidSubcommand => {
             let typed = context(ContextKind::InvalidSubcommand).unwrap_or_default();
             format!("there is no command '{typed}'{}", near(ContextKind::SuggestedSubcommand))
@@ -115,8 +120,8 @@ impl SourceText for clap::Error {
     }
 }
 
-/// The help of the innermost command that was named.
-fn help(arguments: &[OsString]) -> String {
+/// The help of the innermost command that was named, and whether that does something without another below it.
+fn help(arguments: &[OsString]) -> (String, bool) {
     let mut command = &Cli::command();
     let mut path = "coffer".to_owned();
     let mut is_value_possible = false;
@@ -129,7 +134,7 @@ fn help(arguments: &[OsString]) -> String {
         }
         is_value_possible = argument.starts_with('-') && !argument.contains('=');
     }
-    format!("{path} --help")
+    (format!("{path} --help"), !command.is_subcommand_required_set())
 }
 
 /// The format that was asked for, although the command line could not be read.

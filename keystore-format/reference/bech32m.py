@@ -3,6 +3,7 @@
 from common import FormatError, raw, refuses, same
 
 ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+BECH32M = 0x2BC830A3
 
 
 def checksum(prefix, values):
@@ -14,16 +15,16 @@ def checksum(prefix, values):
     return state
 
 
-def encode(prefix, data):
+def encode(prefix, data, constant=BECH32M):
     bits = "".join(f"{byte:08b}" for byte in data)
     bits += "0" * (-len(bits) % 5)
     values = [int(bits[at : at + 5], 2) for at in range(0, len(bits), 5)]
-    state = checksum(prefix, values + [0] * 6) ^ 0x2BC830A3
+    state = checksum(prefix, values + [0] * 6) ^ constant
     values += [state >> shift & 31 for shift in (25, 20, 15, 10, 5, 0)]
     return prefix + "1" + "".join(ALPHABET[value] for value in values)
 
 
-def decode(prefix, text):
+def decode(prefix, text, constant=BECH32M):
     if len(text) > 90:
         raise FormatError("text", 90, "TooLong")
     for at, c in enumerate(text):
@@ -42,7 +43,7 @@ def decode(prefix, text):
         if c not in ALPHABET:
             raise FormatError("character", len(found) + 1 + at, "Invalid")
     values = [ALPHABET.index(c) for c in symbols]
-    if checksum(found, values) != 0x2BC830A3:
+    if checksum(found, values) != constant:
         raise FormatError("checksum", len(text) - 6, "NotAuthentic")
     if found != prefix:
         raise FormatError("prefix", 0, "Invalid")

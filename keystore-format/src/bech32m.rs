@@ -1,5 +1,7 @@
 //! Bech32m (BIP-350): text for bytes that people type. Any change of up to three characters is found; upper
 //! and lower case are equal, mixed case is refused. Holds shares, so texts are cleared when dropped.
+//!
+//! And its elder sister Bech32 (BIP-173), which differs in one constant: recipients of [`crate::age`] are written in it.
 use crate::error::{Fault, FormatError};
 use alloc::{string::String, vec::Vec};
 use zeroize::Zeroizing;
@@ -10,6 +12,7 @@ pub const MAX_LEN: usize = 90;
 const ALPHABET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 const CHECKSUM_LEN: usize = 6;
 const BECH32M: u32 = 0x2bc8_30a3;
+const BECH32: u32 = 1;
 
 /// Text of `bytes` under the human-readable prefix `hrp`, in lower case.
 ///
@@ -17,6 +20,15 @@ const BECH32M: u32 = 0x2bc8_30a3;
 /// [`Fault::Invalid`] where the prefix is empty, has upper case or is not printable ASCII,
 /// [`Fault::TooLong`] where the text would be longer than [`MAX_LEN`].
 pub fn encode(hrp: &str, bytes: &[u8]) -> Result<Zeroizing<String>, FormatError> {
+    encode_as(BECH32M, hrp, bytes)
+}
+
+/// As [`encode`], in Bech32.
+pub(crate) fn encode_bech32(hrp: &str, bytes: &[u8]) -> Result<Zeroizing<String>, FormatError> {
+    encode_as(BECH32, hrp, bytes)
+}
+
+fn encode_as(constant: u32, hrp: &str, bytes: &[u8]) -> Result<Zeroizing<String>, FormatError> {
     let values = to_five_bits(bytes);
     if hrp.len() + 1 + values.len() + CHECKSUM_LEN > MAX_LEN {
         return Err(FormatError::new("text", MAX_LEN, Fault::TooLong));
@@ -33,7 +45,7 @@ pub fn encode(hrp: &str, bytes: &[u8]) -> Result<Zeroizing<String>, FormatError>
         checksum.add(value);
         text.push(symbol(value));
     }
-    for value in checksum.symbols() {
+    for value in checksum.symbols(constant) {
         text.push(symbol(value));
     }
     Ok(text)
@@ -46,7 +58,16 @@ pub fn encode(hrp: &str, bytes: &[u8]) -> Result<Zeroizing<String>, FormatError>
 /// mixed or padding bits are set, [`Fault::TooLong`], [`Fault::Truncated`]; [`Fault::NotAuthentic`] where
 /// the checksum is wrong: some character is mistyped, and nobody can say which.
 pub fn decode(hrp: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, FormatError> {
-    let (prefix_len, values) = values(text)?;
+    decode_as(BECH32M, hrp, text)
+}
+
+/// As [`decode`], of Bech32.
+pub(crate) fn decode_bech32(hrp: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, FormatError> {
+    decode_as(BECH32, hrp, text)
+}
+
+fn decode_as(constant: u32, hrp: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, FormatError> {
+    let (prefix_len, values) = values(constant, text)?;
     let found = text.as_bytes().get(..prefix_len).unwrap_or_default();
     if !found.eq_ignore_ascii_case(hrp.as_bytes()) {
         return Err(FormatError::new("prefix", 0, Fault::Invalid));
@@ -59,7 +80,7 @@ pub fn decode(hrp: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, FormatError> 
 }
 
 /// Checks `text` and gives the length of its prefix and its values of five bits, checksum removed.
-fn values(text: &str) -> Result<(usize, Zeroizing<Vec<u8>>), FormatError> {
+fn values(constant: u32, text: &str) -> Result<(usize, Zeroizing<Vec<u8>>), FormatError> {
     let fault = |field, offset, fault| Err(FormatError::new(field, offset, fault));
     if text.len() > MAX_LEN {
         return fault("text", MAX_LEN, Fault::TooLong);
@@ -87,14 +108,14 @@ fn values(text: &str) -> Result<(usize, Zeroizing<Vec<u8>>), FormatError> {
         checksum.add(value);
         values.push(value);
     }
-    if checksum.0 != BECH32M {
+    if checksum.0 != constant {
         return fault("checksum", text.len() - CHECKSUM_LEN, Fault::NotAuthentic);
     }
     values.truncate(data.len() - CHECKSUM_LEN);
     Ok((prefix.len(), values))
 }
 
-/// The BCH code of BIP-173, with BIP-350's constant.
+/// The BCH code of BIP-173; the constant tells Bech32 from Bech32m.
 struct Checksum(u32);
 
 impl Checksum {
@@ -116,9 +137,9 @@ impl Checksum {
         }
     }
 
-    fn symbols(mut self) -> [u8; CHECKSUM_LEN] {
+    fn symbols(mut self, constant: u32) -> [u8; CHECKSUM_LEN] {
         (0..CHECKSUM_LEN).for_each(|_| self.add(0));
-        let checksum = self.0 ^ BECH32M;
+        let checksum = self.0 ^ constant;
         [25, 20, 15, 10, 5, 0].map(|shift| ((checksum >> shift) & 31) as u8)
     }
 }

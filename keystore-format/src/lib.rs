@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod age;
 pub mod bech32m;
 pub mod cbor;
 pub mod checkpoint;

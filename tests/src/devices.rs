@@ -122,7 +122,7 @@ impl Tpm {
         let folder = tempfile::Builder::new().prefix("coffer-tpm-").tempdir().unwrap();
         for _ in 0..50 {
             // Another may take a port between the look and the start.
-            let port = free_ports();
+            let port = two_free_ports();
             if let Some(child) = start(folder.path(), port) {
                 let tpm = Self { folder, port, child };
                 tpm.tool("tpm2_changeauth", &["-c", "owner", TPM_OWNER]);
@@ -206,8 +206,9 @@ fn start(folder: &Path, port: u16) -> Option<Child> {
     }
 }
 
-/// Two free ports, one after the other.
-fn free_ports() -> u16 {
+/// The first of two free ports, one after the other.
+#[must_use]
+pub fn two_free_ports() -> u16 {
     loop {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();

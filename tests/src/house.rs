@@ -75,6 +75,11 @@ impl House {
         house
     }
 
+    /// Another configuration, from the next start on.
+    pub fn configure(&mut self, change: impl FnOnce(&mut Setup)) {
+        change(&mut self.setup);
+    }
+
     /// A path in the house's folder.
     #[must_use]
     pub fn at(&self, name: &str) -> PathBuf {

@@ -29,7 +29,7 @@ mod wire;
 pub use binaries::{coffer, cofferd};
 pub use canaries::{Canaries, random_hex};
 pub use commands::{Output, find, run};
-pub use devices::{HSM_PIN, Hsm, TPM_OWNER, Tpm};
+pub use devices::{HSM_PIN, Hsm, TPM_OWNER, Tpm, two_free_ports};
 pub use house::{House, furnish};
 pub use memory::{is_root, memory_holds, resident_bytes};
 pub use moments::Moments;

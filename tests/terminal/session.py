@@ -1,10 +1,13 @@
 """Runs a command at a terminal of its own. Arguments: [[WAIT_FOR, TYPE], …] as JSON, then the command.
 
+What is typed after an `=` is a pattern: its group, as the screen showed it last, is typed and Enter.
+
 Prints every byte that the command sent to the terminal, echo included, and ends with the command's exit status.
 """
 import json
 import os
 import pty
+import re
 import select
 import sys
 import time
@@ -23,6 +26,8 @@ while True:
     if typing and (at := screen.find(typing[0][0], seen)) >= 0:
         wait, text = typing.pop(0)
         seen = at + len(wait)
+        if text.startswith(b"="):
+            text = re.findall(text[1:], screen)[-1] + b"\n"
         os.write(terminal, text)
     ready, _, _ = select.select([terminal], [], [], max(0, deadline - time.monotonic()))
     if not ready:

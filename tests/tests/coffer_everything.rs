@@ -1,10 +1,12 @@
 //! Every command of `coffer` against a daemon: once as a person reads it, once as a script does.
-use coffer_tests::{House, Output, Setup};
+use coffer_tests::{House, Output, Setup, TPM_OWNER, Tpm};
 use serde_json::{Value, json};
 
 /// Who types the commands, and what was typed so far.
 struct Told {
     house: House,
+    /// The TPM of the daemon's machine.
+    tpm: Tpm,
     environment: &'static str,
     is_script: bool,
     typed: Vec<Vec<String>>,
@@ -85,8 +87,13 @@ impl Said {
 }
 
 async fn told(is_script: bool) -> Told {
-    let house = House::empty(Setup::default()).await;
-    let mut told = Told { house, environment: "", is_script, typed: Vec::new() };
+    let (mut setup, tpm) = (Setup::default(), Tpm::new());
+    tpm.configure(&mut setup, "tpm2", "");
+    for name in ["disk", "spare"] {
+        setup.sections += &format!("[[seal]]\nname = \"{name}\"\ntype = \"file\"\npath = \"{name}.key\"\n");
+    }
+    let house = House::empty(setup).await;
+    let mut told = Told { house, tpm, environment: "", is_script, typed: Vec::new() };
     let init = ["operator", "init", "--shares", "3", "--threshold", "2"];
     let made = told.says(&init, "Initialised.", ("/shares/2", Value::Null));
     for number in 1..=3 {
@@ -136,9 +143,14 @@ async fn every_command(is_script: bool) {
         ("/state", json!("destroyed")),
     );
     backup(&mut told).await;
+    rekey(&mut told);
+    generate_root(&mut told);
+    seals(&mut told);
     told.says(&["operator", "seal"], "Sealed: ", ("/sealed", json!(true)));
     assert_eq!(told.run(&["status"], "").code, 2);
     unseal(&mut told);
+    by_pin(&mut told);
+    told.tpm.end();
 
     let mut commands = Vec::new();
     told.commands(&[], &mut commands);
@@ -325,6 +337,59 @@ fn audit(told: &mut Told) {
     told.says(&check, "Holds: leaf 3 ", ("/holds", json!(true)));
 }
 
+fn rekey(told: &mut Told) {
+    told.says(&["operator", "rotate-root"], "has a new root key.", ("/rotated", json!(true)));
+    told.says(
+        &["operator", "rekey", "status"],
+        "No rekey of the root environment",
+        ("/started", json!(false)),
+    );
+    let begin = ["operator", "rekey", "begin", "--shares", "3", "--threshold", "2"];
+    told.says(&begin, "Nothing has changed yet.", ("/verification_required", json!(true)));
+    told.says(
+        &["operator", "rekey", "cancel"],
+        "Cancelled: nothing has changed",
+        ("/cancelled", json!(true)),
+    );
+    let nonce = told.says(&begin, "any 2 of which open it", ("/t", json!(2))).value("Nonce ", "/nonce");
+    told.says(&["operator", "rekey", "status"], &nonce, ("/nonce", json!(nonce)));
+    let give = ["operator", "rekey", "give", "--nonce", &nonce];
+    let old = told.house.shares.clone();
+    told.says_to(&give, &old[0], "Taken: 1 of 2 present shares", ("/progress", json!(1)));
+    told.says_to(&give, &old[0], "was given already: 1 of 2", ("/progress", json!(1)));
+    let made = told.says_to(&give, &old[1], "The OLD shares are still", ("/complete", json!(true)));
+    for number in 0..3 {
+        let new = made.value(&format!("New share {} ", number + 1), &format!("/shares/{number}"));
+        told.house.canaries.add(&new);
+        told.house.shares[number] = new;
+    }
+    let new = told.house.shares.clone();
+    let verify = ["operator", "rekey", "verify", "--yes"];
+    told.says_to(&verify, &new[0], "Shown: 1 of 2 new shares.", ("/progress", json!(1)));
+    told.says_to(&verify, &new[1], "with the new shares, and with them alone", ("/complete", json!(true)));
+}
+
+fn generate_root(told: &mut Told) {
+    let status = ["operator", "generate-root", "status"];
+    told.says(&status, "No root token of the root environment", ("/started", json!(false)));
+    let begin = |pad: &'static str| ["operator", "generate-root", "begin", "--pad", pad];
+    told.says(&begin("first.pad"), "Pad in        first.pad", ("/pad_file", json!("first.pad")));
+    let cancel = ["operator", "generate-root", "cancel"];
+    told.says(&cancel, "Cancelled: no token was made", ("/cancelled", json!(true)));
+    told.says(&cancel, "there is nothing to cancel", ("/cancelled", json!(false)));
+    let begun = told.says(&begin("token.pad"), "Given so far  0 of 2 shares", ("/progress", json!(0)));
+    let nonce = begun.value("Nonce ", "/nonce");
+    told.says(&status, &nonce, ("/nonce", json!(nonce)));
+    let give = ["operator", "generate-root", "give", "--nonce", &nonce];
+    let shares = told.house.shares.clone();
+    told.says_to(&give, &shares[0], "Taken: 1 of 2 shares", ("/progress", json!(1)));
+    let done = told.says_to(&give, &shares[2], "has a new root token.", ("/complete", json!(true)));
+    let encoded = done.value("Encoded token ", "/encoded_token");
+    let decode = ["operator", "generate-root", "decode", "--pad", "token.pad"];
+    let shown = told.says_to(&decode, &encoded, "coffer token revoke --self", ("/token", Value::Null));
+    told.house.canaries.add(shown.value("Root token ", "/token"));
+}
+
 async fn backup(told: &mut Told) {
     told.says(&["operator", "snapshot", "save", "backup"], "Saved ", ("/size_bytes", Value::Null));
     told.says(&["operator", "snapshot", "inspect", "backup"], "2 of 3 shares", ("/records", Value::Null));
@@ -337,6 +402,82 @@ async fn backup(told: &mut Told) {
     told.says_to(&restore, shares, "Open: the daemon serves requests.", ("/sealed", json!(false)));
     let other = std::mem::replace(&mut told.house, old);
     assert!(!other.client(&other.operator).sys().seal_status().await.unwrap().sealed);
+}
+
+const PIN: &str = "pin-of-the-tpm";
+
+fn seals(told: &mut Told) {
+    [PIN, TPM_OWNER].iter().for_each(|secret| told.house.canaries.add(secret));
+    let shares = told.house.shares[..2].join("\n");
+    let seal = |words: &[&'static str]| [&["operator", "seal"], words].concat();
+    told.says(
+        &seal(&["list"]),
+        "Configured and not in use: tpm2, disk, spare.",
+        ("/available", json!(["tpm2", "disk", "spare"])),
+    );
+    let begun = told.says_to(
+        &seal(&["add", "disk"]),
+        told.house.shares[0].clone(),
+        "To add disk: 1 of 2 shares are given.",
+        ("/progress", json!(1)),
+    );
+    let nonce = begun.value("Nonce ", "/nonce");
+    let second = told.house.shares[1].clone();
+    told.says_to(
+        &["operator", "seal", "share", "--nonce", &nonce],
+        second,
+        "Done: seal disk is in force for the root environment.",
+        ("/complete", json!(true)),
+    );
+    let tpm = seal(&["add", "tpm2", "--pin", "--pcrs", "sha256:7,11", "--owner-password"]);
+    let typed = format!("{PIN}\n{TPM_OWNER}\n");
+    told.says_to(&tpm, &typed, "To add tpm2: 0 of 2 shares are given.", ("/progress", json!(0)));
+    told.says(&seal(&["cancel"]), "Cancelled: ", ("/cancelled", json!(true)));
+    let waits = "`coffer operator unseal --pin tpm2`";
+    told.says_to(&tpm, typed + &shares, waits, ("/complete", json!(true)));
+    told.says_to(
+        &seal(&["verify", "tpm2", "--pin"]),
+        PIN,
+        "Seal tpm2 opens: it gave the root key",
+        ("/opens", json!(true)),
+    );
+    told.says_to(
+        &seal(&["approve", "tpm2"]),
+        TPM_OWNER,
+        "Approved: seal tpm2 opens",
+        ("/approved", json!(true)),
+    );
+    told.says_to(
+        &seal(&["migrate", "disk", "spare"]),
+        &shares,
+        "Done: seal spare has taken the place of disk",
+        ("/remove", json!("disk")),
+    );
+    let unsure = told.run(&seal(&["remove", "spare"]), &shares);
+    assert!(unsure.code == 1 && unsure.stderr.contains("--yes"), "{unsure:?}");
+    told.says_to(
+        &seal(&["remove", "spare", "--yes"]),
+        &shares,
+        "Done: seal spare of the root environment is gone.",
+        ("/remove", json!("spare")),
+    );
+    told.says(
+        &seal(&["list"]),
+        "tpm2    tpm2    a PIN that an operator gives  well",
+        ("/weakest", Value::Null),
+    );
+}
+
+fn by_pin(told: &mut Told) {
+    told.says(&["operator", "seal"], "Sealed: ", ("/sealed", json!(true)));
+    let sealed = told.run(&["status"], "");
+    assert!(sealed.code == 2 && sealed.stdout.contains("tpm2"), "{sealed:?}");
+    told.says_to(
+        &["operator", "unseal", "--pin", "tpm2"],
+        PIN,
+        "Open, by seal tpm2: the daemon serves requests.",
+        ("/sealed", json!(false)),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,5 @@
 //! `coffer` at a terminal: what is typed in secret is not shown, and colour is there and nowhere else.
-use coffer_tests::{House, Output, find, run, skip};
+use coffer_tests::{Ask, House, Output, find, run, skip};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -7,7 +7,7 @@ const SESSION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/terminal/session.py"
 
 /// Runs a command at a terminal of its own: waits for each text to show, and types what belongs to it. Gives the screen,
 /// with every byte that was sent to it.
-fn at_terminal(command: &Command, typing: &[(&str, &str)]) -> Output {
+pub(crate) fn at_terminal(command: &Command, typing: &[(&str, &str)]) -> Output {
     let mut session = Command::new(find("python3").unwrap());
     session.arg(SESSION).arg(json!(typing).to_string()).arg(command.get_program()).args(command.get_args());
     session.env_clear();
@@ -18,7 +18,7 @@ fn at_terminal(command: &Command, typing: &[(&str, &str)]) -> Output {
     run(session, "")
 }
 
-fn coffer(house: &House, arguments: &[&str]) -> Command {
+pub(crate) fn coffer(house: &House, arguments: &[&str]) -> Command {
     let mut command =
         house.program(coffer_tests::coffer(), "COFFER", &house.operator, Some(&house.root_token), "");
     command.args(arguments);
@@ -62,6 +62,34 @@ async fn shares_and_secrets_that_are_typed_are_not_shown() {
     let screen = at_terminal(&lookup, &[("Token (not shown): ", &typed)]);
     assert!(screen.code == 0 && screen.stdout.contains("default"), "{screen:?}");
     assert!(house.canaries.found_in(screen.stdout.as_bytes()).is_empty(), "{screen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_looks_agrees_and_may_mistype_before_a_share_is_given() {
+    if find("python3").is_none() {
+        return skip("python3 is not installed");
+    }
+    let house = House::start().await;
+    run(coffer(&house, &["operator", "rekey", "begin", "--shares", "2", "--threshold", "2"]), "").ok();
+    let progress = async || {
+        let status = house.root().ask("GET", "sys/rekey/init", Value::Null).await.ok().body;
+        (status["progress"].as_u64().unwrap(), status["nonce"].as_str().unwrap().to_owned())
+    };
+    let (_, nonce) = progress().await;
+    let give = || coffer(&house, &["operator", "rekey", "give"]);
+    let screen = at_terminal(&give(), &[("Type yes to go on: ", "no\n")]);
+    assert!(screen.code == 1 && screen.stdout.contains("not confirmed"), "{screen:?}");
+    assert_eq!(progress().await.0, 0);
+    let share = format!("{}\n", house.shares[0]);
+    let prompt = "Your present share (1 of 2): ";
+    let typing = [("Type yes to go on: ", "yes\n"), (prompt, "coffer1oops\n"), (prompt, share.as_str())];
+    let screen = at_terminal(&give(), &typing);
+    assert!(screen.code == 0 && screen.stdout.contains("Taken: 1 of 2"), "{screen:?}");
+    let shown =
+        [nonce.as_str(), "2, any 2 of which open it", "whoever gives the last", "the share is mistyped"];
+    assert!(shown.iter().all(|part| screen.stdout.contains(part)), "{screen:?}");
+    assert!(house.canaries.found_in(screen.stdout.as_bytes()).is_empty(), "{screen:?}");
+    assert_eq!(progress().await.0, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,11 +5,12 @@
 use crate::ask;
 use crate::files::Draft;
 use crate::page::{Page, say};
+use crate::shapes::text;
 use crate::shares::{Recipient, armored};
 use crate::words::Failure;
 use serde_json::{Map, Value, json};
 use std::fs::{DirBuilder, File};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -30,6 +31,17 @@ pub(crate) fn check(recipients: &[Recipient], threshold: u64) -> Result<(), Fail
         return Err(Failure::TooFewHolders { threshold, recipients: recipients.len() });
     }
     Ok(())
+}
+
+/// How many shares to make: one for each recipient, where there are any.
+pub(crate) fn count(shares: Option<u64>, recipients: &[Recipient]) -> Result<u64, Failure> {
+    match (shares, recipients.len()) {
+        (shares, 0) => Ok(shares.unwrap_or(5)),
+        (Some(shares), recipients) if shares != recipients as u64 => {
+            Err(Failure::ShareCount { shares, recipients })
+        }
+        (_, recipients) => Ok(recipients as u64),
+    }
 }
 
 /// Shows who gets a share, and asks.
@@ -76,47 +88,75 @@ impl Reserved {
 }
 
 /// A file for each holder's share.
-pub(crate) struct Handing<'a> {
-    recipients: &'a [Recipient],
-    files: Vec<Reserved>,
+pub(crate) struct Handing {
+    files: Vec<(String, Reserved)>,
 }
 
-impl<'a> Handing<'a> {
+impl Handing {
     /// Makes the folder where it is missing, and reserves the files in it.
-    pub(crate) fn prepare(recipients: &'a [Recipient], folder: &Path) -> Result<Self, Failure> {
-        if !folder.is_dir() {
-            let made = DirBuilder::new().mode(0o700).create(folder);
-            made.map_err(|error| Failure::file(folder, error))?;
-        }
+    pub(crate) fn prepare(recipients: &[Recipient], folder: &Path) -> Result<Self, Failure> {
+        make_folder(folder)?;
         let reserve = |one: &Recipient| {
             let path = folder.join(format!("{}.age", one.name));
-            let trial = one.encrypt(&TRIAL).map_err(|error| Failure::file(&path, error))?;
-            Reserved::at(&path, &trial)
+            let trial = encrypted(one, &TRIAL).map_err(|error| Failure::file(&path, error))?;
+            Ok((one.name.clone(), Reserved::at(&path, trial.as_bytes())?))
         };
-        Ok(Self { recipients, files: recipients.iter().map(reserve).collect::<Result<_, _>>()? })
+        Ok(Self { files: recipients.iter().map(reserve).collect::<Result<_, Failure>>()? })
     }
 
-    /// Gives each holder a share; none where they can't be encrypted, so that the caller still has them.
-    pub(crate) fn deliver(self, shares: &[Zeroizing<String>]) -> Option<Delivered> {
-        if shares.len() != self.recipients.len() {
-            return None;
-        }
-        let encrypt = |(one, share): (&Recipient, &Zeroizing<String>)| {
-            let text = Zeroizing::new(format!("{}\n", **share));
-            let file = one.encrypt(text.as_bytes()).ok()?;
-            Some((armored(&file).ok()?, file))
-        };
-        let encrypted = self.recipients.iter().zip(shares).map(encrypt).collect::<Option<Vec<_>>>()?;
+    /// No files: each share is shown, encrypted as it is.
+    pub(crate) const fn on_screen() -> Self {
+        Self { files: Vec::new() }
+    }
+
+    /// Gives each holder their share: name, and encrypted file as text.
+    pub(crate) fn deliver(mut self, shares: Vec<(String, String)>) -> Delivered {
         let mut delivered = Delivered { kept: Vec::new(), shown: Vec::new() };
-        for ((one, reserved), (text, file)) in self.recipients.iter().zip(self.files).zip(encrypted) {
+        for (name, text) in shares {
+            let Some(at) = self.files.iter().position(|(own, _)| *own == name) else {
+                delivered.shown.push((name, text, "none was asked for with --out".into()));
+                continue;
+            };
+            let (_, reserved) = self.files.swap_remove(at);
             let path = reserved.draft.target().display().to_string();
-            match reserved.keep(&file) {
-                Ok(()) => delivered.kept.push((one.name.clone(), path)),
-                Err(failure) => delivered.shown.push((one.name.clone(), text, failure.what())),
+            match reserved.keep(text.as_bytes()) {
+                Ok(()) => delivered.kept.push((name, path)),
+                Err(failure) => delivered.shown.push((name, text, failure.what())),
             }
         }
-        Some(delivered)
+        delivered
     }
+}
+
+/// Makes a folder for its owner alone, where there is none.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Failure> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().mode(0o700).create(folder);
+    made.map_err(|error| Failure::file(folder, error))
+}
+
+/// What a daemon says that has encrypted the shares itself: name, and file as text.
+pub(crate) fn encrypted_by_the_daemon(answer: &Value) -> Option<Vec<(String, String)>> {
+    let shares = answer.get("shares_encrypted")?.as_array()?;
+    Some(shares.iter().map(|share| (text(share, "name"), text(share, "age"))).collect())
+}
+
+/// Encrypts shares that came in clear, from a daemon of another make. None where they can't be.
+pub(crate) fn encrypted_here(
+    recipients: &[Recipient],
+    shares: &[Zeroizing<String>],
+) -> Option<Vec<(String, String)>> {
+    let encrypt = |(one, share): (&Recipient, &Zeroizing<String>)| {
+        let line = Zeroizing::new(format!("{}\n", **share));
+        Some((one.name.clone(), encrypted(one, line.as_bytes()).ok()?))
+    };
+    (shares.len() == recipients.len()).then(|| recipients.iter().zip(shares).map(encrypt).collect())?
+}
+
+fn encrypted(recipient: &Recipient, text: &[u8]) -> io::Result<String> {
+    armored(&recipient.encrypt(text)?)
 }
 
 /// Where the shares are now.
@@ -163,7 +203,8 @@ mod tests {
         let handing = Handing::prepare(&recipients, &at("out")).ok().unwrap();
         std::fs::write(at("out/ben.age"), "another's").unwrap();
         let text = share().to_text().unwrap();
-        let delivered = handing.deliver(&[text.clone(), text.clone()]).unwrap();
+        let shares = encrypted_here(&recipients, &[text.clone(), text.clone()]).unwrap();
+        let delivered = handing.deliver(shares);
         assert_eq!(std::fs::read(at("out/ben.age")).unwrap(), b"another's");
         assert_eq!(std::fs::metadata(at("out/ada.age")).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(at("out")).unwrap().permissions().mode() & 0o777, 0o700);

@@ -1,11 +1,12 @@
 //! `operator init`: what is shown once and never again, or goes to its holders' files without being shown.
 use super::holders::{self, Delivered, Handing, Reserved};
+use super::sheets::{Filed, Sheets};
 use crate::connect::{Connection, PATIENT};
 use crate::page::Page;
+use crate::shapes::text;
 use crate::shares::Recipient;
 use crate::words::{Exit, Failure};
 use clap::Args;
-use coffer_sdk::Secret;
 use serde_json::json;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// Where each holder's share is written, encrypted, as NAME.age
     #[arg(long, value_name = "DIR", requires = "recipients")]
     out: Option<PathBuf>,
+    /// Write each share to a sheet for printing (SVG and PDF), and do not show it
+    #[arg(long, value_name = "DIR", conflicts_with = "recipients")]
+    sheets: Option<PathBuf>,
     /// Write the root token to a file that only you can read, and do not show it
     #[arg(long, value_name = "FILE")]
     root_token_out: Option<PathBuf>,
@@ -38,13 +42,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Result<Page, Failure> {
     let api = connection.node_within(PATIENT)?;
     let (recipients, threshold) = (&arguments.recipients, arguments.threshold);
-    let shares = match (arguments.shares, recipients.len()) {
-        (shares, 0) => shares.unwrap_or(5),
-        (Some(shares), count) if shares != count as u64 => {
-            return Err(Failure::ShareCount { shares, recipients: count });
-        }
-        (_, count) => count as u64,
-    };
+    let shares = holders::count(arguments.shares, recipients)?;
     let handing = match &arguments.out {
         Some(folder) if !recipients.is_empty() => {
             holders::check(recipients, threshold)?;
@@ -53,37 +51,61 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
         }
         _ => None,
     };
+    let sheets = match &arguments.sheets {
+        Some(folder) => Some(Sheets::prepare(folder, shares)?),
+        None => None,
+    };
     let token_file = match arguments.root_token_out.as_deref() {
         Some(path) => Some((path, Reserved::at(path, &TOKEN_TRIAL)?)),
         None => None,
     };
-    let made = api.client.sys().init(shares, threshold).await;
-    let made = made.map_err(|error| Failure::at("sys/init", error))?;
-    let exposed =
-        |texts: &[Secret<String>]| texts.iter().map(|text| text.expose().clone()).collect::<Vec<_>>();
-    // A daemon of another make gives no Bech32m.
-    let shares = exposed(if made.shares.is_empty() { &made.shares_base64 } else { &made.shares });
+    let texts: Vec<_> = recipients.iter().map(Recipient::text).collect();
+    let body = json!({ "secret_shares": shares, "secret_threshold": threshold, "recipients": texts });
+    let made = api.ceremony("sys/init", &body).await?;
     // From here on nothing may be lost: what can't be written is shown.
-    let texts: Vec<_> = shares.iter().map(|share| Zeroizing::new(share.clone())).collect();
-    let delivered = handing.map(|handing| handing.deliver(&texts));
+    let root_token = text(&made, "root_token");
     let token = token_file.map(|(path, reserved)| {
-        let line = Zeroizing::new(format!("{}\n", made.root_token.expose()));
+        let line = Zeroizing::new(format!("{root_token}\n"));
         reserved.keep(line.as_bytes()).map(|()| path.display().to_string()).map_err(|failure| failure.what())
     });
-    let made = Made {
-        shares,
-        hex: exposed(&made.shares_hex),
-        base64: exposed(&made.shares_base64),
-        root_token: made.root_token.expose().clone(),
+    // A daemon of another make gives no Bech32m.
+    let bech32m = texts_of(&made, "shares");
+    let in_clear = if bech32m.is_empty() { texts_of(&made, "keys_base64") } else { bech32m };
+    let count = in_clear.len().max(recipients.len());
+    let made_shares = Made {
+        shares: in_clear,
+        hex: texts_of(&made, "keys"),
+        base64: texts_of(&made, "keys_base64"),
+        root_token,
         threshold,
+        count,
     };
-    Ok(match &delivered {
-        Some(Some(delivered)) => handed(delivered, &made, token),
-        Some(None) => page(&made, token)
+    let Some(handing) = handing else {
+        let filed = match sheets {
+            Some(sheets) => Some(sheets.deliver(&made_shares.shares, &about(&api, &made_shares).await)),
+            None => None,
+        };
+        return Ok(match &filed {
+            Some(filed) => on_sheets(filed, &made_shares, token),
+            None => page(&made_shares, token),
+        });
+    };
+    let clear: Vec<_> = made_shares.shares.iter().map(|share| Zeroizing::new(share.clone())).collect();
+    let encrypted = holders::encrypted_by_the_daemon(&made);
+    Ok(match encrypted.or_else(|| holders::encrypted_here(recipients, &clear)) {
+        Some(encrypted) => handed(&handing.deliver(encrypted), &made_shares, token),
+        None => page(&made_shares, token)
             .bad("The shares could not be encrypted, so they stand above as they are.")
             .exit(Exit::Failed),
-        None => page(&made, token),
     })
+}
+
+fn texts_of(made: &serde_json::Value, name: &str) -> Vec<String> {
+    crate::shapes::texts(made, name)
+}
+
+async fn about(api: &crate::api::Api, made: &Made) -> crate::sheet::About {
+    super::sheets::about(api, "the root environment".to_owned(), made.threshold, made.count).await
 }
 
 struct Made {
@@ -92,13 +114,15 @@ struct Made {
     base64: Vec<String>,
     root_token: String,
     threshold: u64,
+    /// How many shares there are, in clear or not.
+    count: usize,
 }
 
 /// What became of the file for the root token, where one was asked for.
 type Token = Option<Result<String, String>>;
 
 fn page(made: &Made, token: Token) -> Page {
-    let (count, threshold) = (made.shares.len(), made.threshold);
+    let (count, threshold) = (made.count, made.threshold);
     let mut json = json!({
         "shares": made.shares, "keys": made.hex, "keys_base64": made.base64, "threshold": threshold,
     });
@@ -117,7 +141,7 @@ fn page(made: &Made, token: Token) -> Page {
 
 /// The page of shares that went to their holders' files.
 fn handed(delivered: &Delivered, made: &Made, token: Token) -> Page {
-    let (count, threshold) = (made.shares.len(), made.threshold);
+    let (count, threshold) = (made.count, made.threshold);
     let (files, shown) = delivered.json();
     let mut json = json!({ "files": files, "encrypted": shown, "threshold": threshold });
     let root_token = root_token(made, &token, &mut json);
@@ -128,6 +152,21 @@ fn handed(delivered: &Delivered, made: &Made, token: Token) -> Page {
         .line("2. Each holder: `coffer operator unseal --file NAME.age --identity FILE`.");
     let page = ended(page, &token, false);
     if delivered.shown.is_empty() { page } else { page.exit(Exit::Failed) }
+}
+
+/// The page of shares that went to sheets.
+fn on_sheets(filed: &Filed, made: &Made, token: Token) -> Page {
+    let (count, threshold) = (made.count, made.threshold);
+    let mut json = json!({ "sheets": filed.json(), "shares": filed.shown(), "threshold": threshold });
+    let root_token = root_token(made, &token, &mut json);
+    let page =
+        Page::new(json).good("Initialised. Each share is on a sheet of its own, to be printed.").line("");
+    let page = filed.show(page).line("").fields([root_token]).line("");
+    let page = page
+        .line(format!("1. Print each sheet and give it to its holder, then delete the files. Any {threshold} of the {count} shares open the daemon; without {threshold}, nobody can ever."))
+        .line("2. Each holder: `coffer operator unseal`, and types it, or gives a picture of its code with --file.");
+    let page = ended(page, &token, !filed.is_whole());
+    if filed.is_whole() { page } else { page.exit(Exit::Failed) }
 }
 
 /// The root token as it is shown: itself, or the file that it lies in.
@@ -173,8 +212,32 @@ mod tests {
             base64: vec![],
             root_token: "s.root-token-of-the-example".into(),
             threshold: 3,
+            count: 5,
         };
         crate::words::golden("init.txt", &page(&made, None).plain());
+    }
+
+    #[test]
+    fn shares_that_went_to_sheets_are_not_shown() {
+        let made = Made {
+            shares: vec!["coffer1hunter2".into(), "coffer1hunter3".into()],
+            hex: vec!["hunter2".into()],
+            base64: vec![],
+            root_token: "s.root-token-of-the-example".into(),
+            threshold: 2,
+            count: 2,
+        };
+        let kept = |number: usize| {
+            (number, format!("sheets/share-{number}-of-2.svg"), format!("sheets/share-{number}-of-2.pdf"))
+        };
+        let whole = Filed { kept: vec![kept(1), kept(2)], shown: vec![] };
+        let page = on_sheets(&whole, &made, Some(Ok("root-token".into())));
+        assert!(!page.json().to_string().contains("hunter"));
+        assert_eq!(page.exit_code(), Exit::Fine);
+        let shown = vec![(2, "coffer1hunter3".into(), "the disk is full".into())];
+        let half = on_sheets(&Filed { kept: vec![kept(1)], shown }, &made, None);
+        assert_eq!((half.exit_code(), &half.json()["shares"][0]), (Exit::Failed, &json!("coffer1hunter3")));
+        crate::words::golden("init-sheets.txt", &[page.plain(), half.plain()].join("\n"));
     }
 
     #[test]
@@ -185,6 +248,7 @@ mod tests {
             base64: vec![],
             root_token: "s.root-token-of-the-example".into(),
             threshold: 2,
+            count: 2,
         };
         let kept = vec![("ada".into(), "shares/ada.age".into()), ("ben".into(), "shares/ben.age".into())];
         let mut delivered = Delivered { kept, shown: vec![] };

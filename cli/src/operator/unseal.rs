@@ -1,12 +1,14 @@
 //! `operator unseal`: asks for shares until the daemon is open.
+use super::targets::Target;
+use super::unseal_all::{self, Where};
 use crate::api::Api;
 use crate::ask;
 use crate::connect::{Connection, PATIENT};
 use crate::page::{Page, one_line, say};
 use crate::shares;
-use crate::words::{Exit, Failure};
+use crate::words::{BY_PIN, Exit, Failure};
 use clap::Args;
-use coffer_sdk::{Error, SealStatus, Secret};
+use coffer_sdk::{Error, Method, SealStatus, Secret};
 use serde_json::json;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -22,6 +24,18 @@ pub(crate) struct Arguments {
     /// The age identity that opens an .age file, as `age-keygen` writes it
     #[arg(long = "identity", value_name = "FILE", requires = "files")]
     identities: Vec<PathBuf>,
+    /// Give each share to every target that it fits: exit code 0 where all are open, 2 where some are not, 3 where none answers
+    #[arg(long, conflicts_with = "reset")]
+    all: bool,
+    /// One of several daemons, or an environment with shares of its own in it; once for each
+    #[arg(long = "target", value_name = "NAME=https://HOST:PORT[/ENVIRONMENT]", requires = "all")]
+    targets: Vec<Target>,
+    /// The same as a TOML file: a table [[target]] for each, with name, address, environment, ca, certificate, key, server_name
+    #[arg(long = "targets", id = "targets_file", value_name = "FILE", requires = "all")]
+    file_of_targets: Option<PathBuf>,
+    /// Open by this seal instead, and ask for its PIN, without echo
+    #[arg(long, value_name = "SEAL", conflicts_with_all = ["reset", "files", "all"])]
+    pin: Option<String>,
     /// Whoever types a share here is told why not.
     #[arg(hide = true, num_args = 0..)]
     shares: Vec<String>,
@@ -32,6 +46,10 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
         return Err(Failure::ShareAsArgument);
     }
     let source = Source::of(&arguments.files, &arguments.identities)?;
+    if arguments.all {
+        let places = Where { targets: &arguments.targets, file: arguments.file_of_targets.as_deref() };
+        return unseal_all::run(connection, places, source).await;
+    }
     let api = connection.node_within(PATIENT)?;
     if arguments.reset {
         let status = api.client.sys().unseal_reset().await.map_err(at)?;
@@ -40,7 +58,27 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
             .note("`coffer operator unseal` begins again.")
             .exit(if status.sealed { Exit::Sealed } else { Exit::Fine }));
     }
-    until_open(&api, source).await
+    match &arguments.pin {
+        Some(name) => by_pin(&api, name).await,
+        None => until_open(&api, source).await,
+    }
+}
+
+/// Opens by a device, with a PIN. Once: a PIN that is tried again is a PIN that locks.
+async fn by_pin(api: &Api, name: &str) -> Result<Page, Failure> {
+    let status = api.client.sys().seal_status().await.map_err(at)?;
+    if !status.initialized {
+        return Err(Failure::NotInitialized);
+    }
+    if !status.sealed {
+        return Ok(Page::new(json(&status)).good("Open already: there is nothing to unseal."));
+    }
+    let pin = ask::required(&format!("PIN of seal {name} (not shown): ")).await?;
+    let body = Zeroizing::new(json!({ "seal": name, "pin": *pin }).to_string().into_bytes());
+    let answer = api.client.call(Method::POST, "sys/unseal").json(body).send().await;
+    answer.map_err(|error| Failure::at(BY_PIN, error))?;
+    let status = api.client.sys().seal_status().await.map_err(at)?;
+    Ok(Page::new(json(&status)).good(format!("Open, by seal {name}: the daemon serves requests.")))
 }
 
 /// Where shares come from.

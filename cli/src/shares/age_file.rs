@@ -28,6 +28,11 @@ impl Recipient {
         self.key.to_string()
     }
 
+    /// As it is typed, and as the daemon takes it.
+    pub(crate) fn text(&self) -> String {
+        format!("{}={}", self.name, self.key)
+    }
+
     /// Encrypts a text to this holder alone.
     pub(crate) fn encrypt(&self, text: &[u8]) -> io::Result<Vec<u8>> {
         let recipients = std::iter::once(&self.key as &dyn age::Recipient);

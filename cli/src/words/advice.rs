@@ -30,6 +30,9 @@ pub(super) fn next(failure: &Failure) -> String {
         Failure::ShareAsArgument => {
             "Clear it there, then run `coffer operator unseal` and type the share when it asks, or send it on standard input."
         }
+        Failure::SecretAsArgument => {
+            "Clear it there, and if it was a PIN, change it; then run the command without it: it asks, or reads standard input."
+        }
         Failure::TokenAsArgument => {
             "Clear it there and revoke that token; then use --ask, --accessor or --token-file."
         }
@@ -59,6 +62,11 @@ pub(super) fn next(failure: &Failure) -> String {
         Failure::NothingToChange => "Give one of the options that `--help` lists.",
         Failure::Snapshot { .. } => "Try another backup; nothing was sent.",
         Failure::Share { fault, .. } => fault.next(),
+        Failure::Ceremony(fault) => fault.next(),
+        Failure::Target { .. } => {
+            "Give --target NAME=https://HOST:PORT, or --targets FILE with a table [[target]] for each: name, address, and where they differ environment, ca, certificate, key, server_name."
+        }
+        Failure::Seal(fault) => fault.next(),
         Failure::SameHolder(_) => "Give each share to another person, under a name and a key of their own.",
         Failure::ShareCount { .. } => "Leave --shares out: there is one share for each recipient.",
         Failure::TooFewHolders { .. } => "Give more recipients, or a smaller --threshold.",

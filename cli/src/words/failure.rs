@@ -1,5 +1,5 @@
 //! Everything that ends a command without its page: what happened, what to do next, and the exit code.
-use super::{Exit, ShareFault, advice, server};
+use super::{CeremonyFault, Exit, SealFault, ShareFault, TargetFault, advice, server};
 use coffer_sdk::Error;
 use keystore_format::error::FormatError;
 use std::io;
@@ -40,6 +40,7 @@ pub(crate) enum Failure {
     NotConfirmed,
     NeedsYes(String),
     ShareAsArgument,
+    SecretAsArgument,
     TokenAsArgument,
     WhichToken,
     HalfIdentity,
@@ -90,6 +91,13 @@ pub(crate) enum Failure {
         path: PathBuf,
         fault: ShareFault,
     },
+    Ceremony(CeremonyFault),
+    /// What should name targets.
+    Target {
+        path: PathBuf,
+        fault: TargetFault,
+    },
+    Seal(SealFault),
     NotAgreed,
     SameHolder(String),
     ShareCount {
@@ -125,6 +133,11 @@ impl Failure {
     /// Whether the daemon said that it can't serve now.
     pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self, Self::Server { error, .. } if error.is_unavailable())
+    }
+
+    /// Whether the daemon could not use what was sent.
+    pub(crate) fn is_bad_request(&self) -> bool {
+        matches!(self, Self::Server { error, .. } if matches!(&**error, Error::Refused(refusal) if refusal.status == 400))
     }
 
     /// Whether a file was not there.
@@ -183,6 +196,9 @@ impl Failure {
             Self::ShareAsArgument => {
                 "a share is never an argument: it now stands in your shell's history".into()
             }
+            Self::SecretAsArgument => {
+                "a share or a PIN is never an argument: what you typed now stands in your shell's history".into()
+            }
             Self::TokenAsArgument => {
                 "a token is never an argument: it now stands in your shell's history".into()
             }
@@ -220,6 +236,9 @@ impl Failure {
                 format!("{} is no snapshot of Coffer, or is damaged: {error}", path.display())
             }
             Self::Share { path, fault } => format!("{} {}", named(path), fault.what()),
+            Self::Ceremony(fault) => fault.what(),
+            Self::Target { path, fault } => format!("{}: {fault}", named(path)),
+            Self::Seal(fault) => fault.what(),
             Self::NotAgreed => "not confirmed: nothing was changed".into(),
             Self::SameHolder(name) => format!("two recipients are the same holder: {name}"),
             Self::ShareCount { shares, recipients } => {
@@ -249,6 +268,18 @@ impl Failure {
             Self::Unreachable { error, .. } => server::next("", error),
             other => advice::next(other),
         }
+    }
+}
+
+impl From<CeremonyFault> for Failure {
+    fn from(fault: CeremonyFault) -> Self {
+        Self::Ceremony(fault)
+    }
+}
+
+impl From<SealFault> for Failure {
+    fn from(fault: SealFault) -> Self {
+        Self::Seal(fault)
     }
 }
 

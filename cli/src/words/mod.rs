@@ -1,13 +1,20 @@
 //! The words for what goes wrong, and the exit codes: here and nowhere else.
 mod advice;
+mod ceremony;
 mod failure;
 mod finding;
+mod seal;
 mod server;
 mod share;
+mod target;
 
+pub(crate) use ceremony::CeremonyFault;
 pub(crate) use failure::Failure;
 pub(crate) use finding::{meaning, place};
+pub(crate) use seal::SealFault;
+pub(crate) use server::BY_PIN;
 pub(crate) use share::ShareFault;
+pub(crate) use target::TargetFault;
 
 /// How a command ends, as `coffer --help` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,6 +2,9 @@
 use super::Exit;
 use coffer_sdk::{Error, Refusal};
 
+/// `sys/unseal` where it was asked with a PIN, and not with a share.
+pub(crate) const BY_PIN: &str = "sys/unseal by PIN";
+
 pub(super) fn exit(error: &Error) -> Exit {
     match error {
         Error::Refused(refusal) if refusal.status < 500 => Exit::Mistake,
@@ -74,6 +77,9 @@ fn refused(path: &str, refusal: &Refusal) -> String {
 fn after_refusal(path: &str, refusal: &Refusal) -> String {
     match refusal.status {
         400 if path == "sys/unseal" => "What was given before still counts; `coffer status` shows how far it is.".into(),
+        400 if path == BY_PIN => {
+            "A PIN is not tried again by itself; do not guess, since a TPM locks after a few. `coffer operator unseal` opens it with shares.".into()
+        }
         400 if refusal.sentences.iter().any(|said| said.contains("check-and-set")) => {
             "`coffer kv get` shows which version is there now: read it again, then decide.".into()
         }
@@ -141,7 +147,7 @@ fn refuses_us(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Failure, ShareFault, golden};
+    use super::super::{CeremonyFault, Failure, SealFault, ShareFault, TargetFault, golden};
     use super::*;
     use crate::page::one_line;
     use std::io;
@@ -211,13 +217,18 @@ mod tests {
             Failure::FileExists("backup.snap".into()),
             Failure::file(std::path::Path::new("backup.snap"), io::ErrorKind::NotFound.into()),
             Failure::NoAuditLog("/var/lib".into()),
+            Failure::SecretAsArgument,
             Failure::NotAgreed,
+            Failure::Target { path: "targets.toml".into(), fault: TargetFault::Unknown("adress".into()) },
+            Failure::Target { path: "--target".into(), fault: TargetFault::None },
             Failure::SameHolder("ada".into()),
             Failure::ShareCount { shares: 5, recipients: 3 },
             Failure::TooFewHolders { threshold: 3, recipients: 2 },
         ];
         let shares = ShareFault::ALL.map(|fault| Failure::Share { path: "ada.age".into(), fault });
-        let lines = all.into_iter().chain(shares).map(|failure| {
+        let ceremonies = CeremonyFault::all().map(Failure::from);
+        let seals = SealFault::all().map(Failure::from);
+        let lines = all.into_iter().chain(shares).chain(ceremonies).chain(seals).map(|failure| {
             format!("[{}] {}\n", failure.exit() as u8, one_line(&failure.what(), &failure.next()))
         });
         let lines: Vec<_> = lines.collect();

@@ -5,9 +5,10 @@ use coffer_barrier::read_seal_record;
 use coffer_room::Fault;
 use coffer_seal::rekey::{NewShares, SharedKek};
 use coffer_seal::seals::NamedWrap;
-use coffer_seal::{Joined, Offered, Seal, ShareError, Threshold, UnsealProgress};
+use coffer_seal::{Holders, Joined, Offered, Seal, ShareError, Threshold, UnsealProgress};
 use coffer_secmem::{Key32, SecretBytes};
 use coffer_types::{Entropy, WrapId};
+use coffer_wire::{Array, Object, Params};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +50,8 @@ pub(crate) struct SealCeremony {
 pub(crate) struct Rekey {
     pub(crate) nonce: String,
     pub(crate) threshold: Threshold,
+    /// Who gets the new shares, encrypted; `None` where whoever gives the last share gets them all.
+    pub(crate) holders: Option<Arc<Holders>>,
     /// Whether the old shares stay in force until the new ones have been shown.
     pub(crate) is_verified_first: bool,
     /// Whether records move to a new epoch too, whose key no old backup holds.
@@ -72,6 +75,8 @@ pub(crate) struct Made {
 
 /// What a rekey puts in the place of what.
 pub(crate) struct NewKeys {
+    /// The new shares, each encrypted to its holder, where holders were named.
+    pub(crate) encrypted: Option<Vec<(String, String)>>,
     pub(crate) old: SharedKek,
     pub(crate) old_root: Key32,
     pub(crate) root: NewRoot,
@@ -147,6 +152,38 @@ pub(crate) fn collect(
         Err(ShareError::NotByShares) => Err(not_by_shares()),
         Err(refused) => Err(Fault::bad(refused.message())),
     }
+}
+
+/// Whether this is a share of an environment's present seal: its holder may cancel. Nothing is collected.
+pub(crate) fn prove(share: &str, seal: &Seal, entropy: &dyn Entropy) -> Result<(), Fault> {
+    collect(&mut UnsealProgress::default(), share, seal, entropy).map(drop)
+}
+
+/// The holders that a request names, one for each share; `None` where it names none.
+pub(crate) fn holders(params: &Params, threshold: Threshold) -> Result<Option<Holders>, Fault> {
+    match params.list("recipients")? {
+        Some(texts) if !texts.is_empty() => {
+            Holders::parse(&texts, threshold).map(Some).map_err(|error| Fault::bad(error.message()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// How many shares a request asks for, and how many are to be needed: with recipients, one for each unless it says so.
+pub(crate) fn threshold(
+    params: &Params,
+    shares: Option<u64>,
+    needed: Option<u64>,
+) -> Result<Threshold, Fault> {
+    let recipients = params.list("recipients")?.filter(|texts| !texts.is_empty());
+    let shares = shares.or(recipients.map(|texts| texts.len() as u64));
+    Threshold::new(shares.unwrap_or(5), needed.unwrap_or(3)).map_err(|error| Fault::bad(error.message()))
+}
+
+/// Shares that only their holders can read, as the API gives them.
+pub(crate) fn encrypted(shares: &[(String, String)]) -> Array {
+    let one = |(name, age): &(String, String)| Object::new().string("name", name).string("age", age);
+    shares.iter().fold(Array::new(), |array, share| array.object(one(share)))
 }
 
 /// An environment's present seal, which must be by shares of its own.

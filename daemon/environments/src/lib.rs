@@ -11,6 +11,7 @@ mod children;
 mod counter;
 mod environment;
 mod identity;
+mod init;
 mod mounts;
 mod node;
 mod open;

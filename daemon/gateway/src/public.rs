@@ -122,11 +122,17 @@ fn seal_status(gateway: &Gateway) -> Object {
 /// A seal to anybody who asks: what it is, and whether it is well. Why it is not, those learn who may ask `sys/seals`.
 fn seal(gateway: &Gateway, wrap: &ListedWrap) -> Object {
     let object = Object::new().string("name", &wrap.name).string("type", word(wrap.wrap_type));
+    if let Some((shares, threshold)) = wrap.shares {
+        return object.number("shares", shares.into()).number("threshold", threshold.into());
+    }
     if !is_by_device(wrap.wrap_type) {
         return object;
     }
     let device = gateway.registry.devices().iter().find(|device| device.name() == wrap.name);
-    object.boolean("configured", device.is_some()).boolean("healthy", device.is_some_and(is_well))
+    object
+        .boolean("configured", device.is_some())
+        .boolean("healthy", device.is_some_and(is_well))
+        .boolean("waits_for_pin", device.is_some_and(|device| device.waits_for_pin(wrap)))
 }
 
 fn is_well(device: &NamedDevice) -> bool {
@@ -177,15 +183,9 @@ async fn init(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, NodeF
             ));
         }
     }
-    let (shares, threshold) = (params.number("secret_shares")?, params.number("secret_threshold")?);
     let registry = Arc::clone(&gateway.registry);
-    let made = whole(async move { registry.init(shares, threshold).await }).await?;
-    let text = Object::new()
-        .strings("keys", made.shares_hex.iter().map(|share| share.as_str()))
-        .strings("keys_base64", made.shares_base64.iter().map(|share| share.as_str()))
-        .strings("shares", made.shares_text.iter().map(|share| share.as_str()))
-        .string("root_token", &made.root_token);
-    Ok(reply::json(200, text.finish()))
+    let answer = whole(async move { registry.init_by(&params).await }).await?;
+    Ok(reply::json(200, answer.finish()))
 }
 
 async fn unseal(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, NodeFault> {

@@ -92,7 +92,7 @@ fn is_login(path: &str) -> bool {
 pub const ANY_CALLER: [&str; 2] = ["sys/internal/ui/mounts", "sys/internal/ui/mounts/*"];
 
 /// What needs the capability `sudo` besides the operation's own. A `*` at the end is any continuation.
-pub const SUDO: [&str; 39] = [
+pub const SUDO: [&str; 40] = [
     "auth/token/accessors",
     "auth/token/accessors/*",
     "auth/token/revoke-orphan",
@@ -127,6 +127,7 @@ pub const SUDO: [&str; 39] = [
     "sys/rotate/root/init",
     "sys/rotate/root/verify",
     "sys/seal",
+    "sys/seals/approve",
     "sys/seals/change",
     "sys/seals/counter",
     "sys/seals/verify",

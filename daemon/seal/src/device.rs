@@ -145,6 +145,28 @@ pub trait Device: Send {
         ))
     }
 
+    /// Approves how the machine was started, for this wrap; or takes the approval back, so that nothing opens until there is
+    /// another. `owner_password` is that of the device's owner.
+    ///
+    /// # Errors
+    /// [`DeviceTrouble::Configuration`] where it does not look at that; why it could not.
+    fn approve(
+        &mut self,
+        _wrap: &Wrap,
+        _owner_password: &str,
+        _is_withdrawn: bool,
+    ) -> Result<(), DeviceError> {
+        Err(DeviceError::new(
+            DeviceTrouble::Configuration,
+            "this seal does not look at how the machine was started: approvals belong to seals by TPM",
+        ))
+    }
+
+    /// Whether it knows by itself all that opening takes: false where an operator has to give a PIN that a wrap asks for.
+    fn holds_pin(&self) -> bool {
+        true
+    }
+
     /// Whether it can be reached, without using its key.
     ///
     /// # Errors

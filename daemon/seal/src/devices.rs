@@ -5,7 +5,7 @@
 use crate::{
     Seal,
     device::{Binding, Count, Device, DeviceError, DeviceTrouble, Given},
-    seals::{INHERIT, NamedWrap, SHARES, listed},
+    seals::{INHERIT, ListedWrap, NamedWrap, SHARES, listed},
 };
 use coffer_secmem::Key32;
 use coffer_types::{Entropy, EnvironmentPath, WrapId};
@@ -39,6 +39,7 @@ pub struct NamedDevice {
     wrap_type: WrapType,
     environments: Vec<EnvironmentPath>,
     root_ids: Vec<[u8; 32]>,
+    holds_pin: bool,
     device: Mutex<Box<dyn Device>>,
     health: Mutex<Option<Result<(), DeviceError>>>,
 }
@@ -76,6 +77,7 @@ impl Devices {
                 wrap_type: device.wrap_type(),
                 environments,
                 root_ids,
+                holds_pin: device.holds_pin(),
                 device: Mutex::new(device),
                 health: Mutex::default(),
             });
@@ -211,6 +213,18 @@ impl NamedDevice {
         !self.root_ids.is_empty()
     }
 
+    /// Whether its pins let it give out the root key of this id.
+    #[must_use]
+    pub fn gives_out(&self, root_id: &[u8; 32]) -> bool {
+        self.root_ids.is_empty() || self.root_ids.contains(root_id)
+    }
+
+    /// Whether this wrap of it opens only where an operator gives the PIN.
+    #[must_use]
+    pub const fn waits_for_pin(&self, wrap: &ListedWrap) -> bool {
+        wrap.takes_pin && !self.holds_pin
+    }
+
     /// How it was when it was last asked; `None` before that.
     #[must_use]
     pub fn health(&self) -> Option<Result<(), DeviceError>> {
@@ -267,12 +281,9 @@ impl NamedDevice {
         given: &Given,
     ) -> Result<Key32, DeviceError> {
         if wrap.wrap_type != self.wrap_type {
-            return Err(DeviceError::new(
-                DeviceTrouble::Configuration,
-                "the seal of this name was of another type: configure the device that it was made with",
-            ));
+            return Err(other_type());
         }
-        if self.is_pinned() && !self.root_ids.contains(&root_id) {
+        if !self.gives_out(&root_id) {
             return Err(DeviceError::new(
                 DeviceTrouble::Configuration,
                 "the store's root key is none of those in `root_ids`: the store was put in place of another, or the root key was rotated since",
@@ -292,6 +303,17 @@ impl NamedDevice {
         let root_key = result?;
         let is_its = seal_record::root_id(root_key.expose(), &context) == root_id;
         if is_its { Ok(root_key) } else { Err(altered()) }
+    }
+
+    /// Approves how the machine was started for one of its wraps, or takes that back: see [`Device::approve`].
+    ///
+    /// # Errors
+    /// Why the device could not.
+    pub fn approve(&self, wrap: &Wrap, owner_password: &str, is_withdrawn: bool) -> Result<(), DeviceError> {
+        if wrap.wrap_type != self.wrap_type {
+            return Err(other_type());
+        }
+        lock(&self.device).approve(wrap, owner_password, is_withdrawn)
     }
 
     /// Proves that it opens its wrap of the root key of this id.
@@ -322,6 +344,13 @@ const fn is_illness(kind: DeviceTrouble) -> bool {
 /// Of what was given for making a wrap, what opens it.
 fn pin_of(given: &Given) -> Given {
     Given { pin: given.pin.clone(), ..Given::default() }
+}
+
+fn other_type() -> DeviceError {
+    DeviceError::new(
+        DeviceTrouble::Configuration,
+        "the seal of this name was of another type: configure the device that it was made with",
+    )
 }
 
 fn altered() -> DeviceError {

@@ -15,6 +15,7 @@ pub mod device;
 pub mod devices;
 mod error;
 pub mod file;
+mod holders;
 mod init;
 pub mod pkcs11;
 mod private_file;
@@ -28,6 +29,7 @@ pub mod transit;
 
 pub use ceremony::{Joined, Offered, UnsealProgress};
 pub use error::{SealError, ShareError, ThresholdError};
+pub use holders::{HolderError, Holders};
 pub use init::{Inherited, Initialised};
 pub use seal::{Seal, SealStatus};
 pub use shamir::Threshold;

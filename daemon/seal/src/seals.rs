@@ -14,6 +14,7 @@ use keystore_format::{
     keyring::EscrowedKek,
     seal_record::{self, SealRecord, ShamirParameters, ShareDigest, Wrap, WrapState, WrapType},
     tail::Tail,
+    tpm_wrap::TpmParameters,
     wrap_names,
 };
 use zeroize::Zeroizing;
@@ -65,6 +66,8 @@ pub struct ListedWrap {
     pub is_current: bool,
     /// Shares handed out, and how many are needed.
     pub shares: Option<(u8, u8)>,
+    /// Whether opening it takes a PIN beside the device: a TPM's wrap says so.
+    pub takes_pin: bool,
 }
 
 /// What a change of the seal does, in one commit.
@@ -99,6 +102,8 @@ pub fn listed(record: &SealRecord) -> Vec<ListedWrap> {
             wrap_type: wrap.wrap_type,
             is_current: wrap.state == WrapState::Current,
             shares: shares.map(|set| (set.shares, set.threshold)),
+            takes_pin: wrap.wrap_type == WrapType::Tpm2
+                && TpmParameters::decode(&wrap.parameters).is_ok_and(|parameters| parameters.pin),
         }
     };
     record.wraps.iter().map(list).collect()

@@ -4,6 +4,7 @@
 //! `cargo test -p keystore-format --test sealed_vectors -- --ignored regenerate` writes the files anew: only
 //! before a format is released, or to add vectors.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod age;
 mod bech32m;
 mod device_wraps;
 mod head;
@@ -29,7 +30,8 @@ use std::{fs, path::PathBuf};
 type Make = fn() -> Vec<Value>;
 
 /// A file's stem and what makes its vectors.
-const FILES: [(&str, Make); 13] = [
+const FILES: [(&str, Make); 14] = [
+    ("age", age::vectors),
     ("kdf", kdf::vectors),
     ("name", name::vectors),
     ("record", record::vectors),

@@ -42,6 +42,13 @@ impl Endpoint {
     }
 }
 
+/// Holders of shares.
+const RECIPIENTS: [&str; 3] = [
+    "ada=age1pyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqsrn2kkm",
+    "ben=age1pgqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqsfen93n",
+    "cleo=age1pvqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs0lrntv",
+];
+
 /// The whole list.
 pub(crate) fn endpoints(of: &Furniture) -> Vec<Endpoint> {
     let mut all = system(of);
@@ -122,17 +129,30 @@ fn system(of: &Furniture) -> Vec<Endpoint> {
             "sys/rekey/init",
             json!({
                 "secret_shares": 3, "secret_threshold": 2, "require_verification": true, "backup": false,
-                "pgp_keys": [], "refresh": false, "revoke_holder": false,
+                "pgp_keys": [], "refresh": false, "revoke_holder": false, "recipients": RECIPIENTS,
             }),
         ),
         bare("sys/rekey/update", "sys/rekey/update", "it takes shares; `ceremonies` gives it wrong ones"),
         bare("sys/rekey/verify", "sys/rekey/verify", "it takes shares; `ceremonies` gives it wrong ones"),
+        bare("sys/rekey/cancel", "sys/rekey/cancel", "it takes shares; `holders_agree` gives it wrong ones"),
+        bare(
+            "sys/rekey-recovery-key/:path",
+            "sys/rekey-recovery-key/init",
+            "it only says what to use instead",
+        ),
+        bare(
+            "sys/generate-recovery-token/:path",
+            "sys/generate-recovery-token/attempt",
+            "it only says what to use instead",
+        ),
         bare("sys/rotate/root/init", "sys/rotate/root/init", "sys/rekey/init by another name"),
         bare("sys/rotate/root/update", "sys/rotate/root/update", "sys/rekey/update by another name"),
         bare("sys/rotate/root/verify", "sys/rotate/root/verify", "sys/rekey/verify by another name"),
+        bare("sys/rotate/root/cancel", "sys/rotate/root/cancel", "sys/rekey/cancel by another name"),
         bare("sys/seals/change", "sys/seals/change", "it names seals; `seals` names wrong ones"),
         bare("sys/seals/update", "sys/seals/update", "it takes shares; `seals` gives it wrong ones"),
         bare("sys/seals/counter", "sys/seals/counter", "it needs a TPM; `rollback` gives it one"),
+        bare("sys/seals/approve", "sys/seals/approve", "it names a seal; `seals` names wrong ones"),
         bare("sys/seals/verify", "sys/seals/verify", "it names a seal; `seals` names wrong ones"),
         post(
             "sys/generate-root/attempt",
@@ -143,6 +163,16 @@ fn system(of: &Furniture) -> Vec<Endpoint> {
             "sys/generate-root/update",
             "sys/generate-root/update",
             "it takes shares; `ceremonies` gives it wrong ones",
+        ),
+        bare(
+            "sys/generate-root/cancel",
+            "sys/generate-root/cancel",
+            "it takes shares; `holders_agree` gives it wrong ones",
+        ),
+        bare(
+            "sys/generate-root-token/cancel",
+            "sys/generate-root-token/cancel",
+            "sys/generate-root by another name",
         ),
         bare(
             "sys/generate-root-token/attempt",

@@ -26,6 +26,9 @@ fn bodies(path: &str, canary: &str) -> Vec<Vec<u8>> {
                         json!({ "secret_shares": 3, "secret_threshold": value }),
                         json!({ "secret_shares": 3, "secret_threshold": 2, "pgp_keys": value }),
                         json!({ "secret_shares": 3, "secret_threshold": 2, "root_token_pgp_key": value }),
+                        json!({ "secret_shares": 3, "secret_threshold": 2, "recipients": value }),
+                        json!({ "recovery_shares": value, "recovery_threshold": 2 }),
+                        json!({ "recovery_shares": 3, "recovery_threshold": value }),
                     ]
                 })
                 .chain([(0, 0), (3, 0), (3, 1), (2, 3), (256, 2), (3, 300)].map(

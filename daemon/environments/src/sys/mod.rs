@@ -86,6 +86,19 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::RekeyVerify | Route::RotateRootVerify, Op::Read) => rekey::verify_status(desk).await,
         (Route::RekeyVerify | Route::RotateRootVerify, Op::Write) => rekey::verify(desk, &request.params),
         (Route::RekeyVerify | Route::RotateRootVerify, Op::Delete) => rekey::verify_cancel(desk),
+        (Route::RekeyCancel | Route::RotateRootCancel, Op::Write) => {
+            rekey::cancel_by_share(desk, &request.params).await
+        }
+        (Route::RootTokenCancel | Route::RootTokenAttemptCancel, Op::Write) => {
+            root_token::cancel_by_share(desk, &request.params).await
+        }
+        // Clients of a daemon that unseals itself ask for these: they are told what does the same here.
+        (Route::RekeyRecovery, Op::Read | Op::Write | Op::Delete) => Err(Fault::bad(
+            "there are no recovery keys beside the shares, which do their work: use sys/rekey",
+        )),
+        (Route::RecoveryToken, Op::Read | Op::Write | Op::Delete) => Err(Fault::bad(
+            "there are no recovery tokens: a daemon that is sealed serves nobody; use sys/generate-root once it is open",
+        )),
         (Route::RootToken | Route::RootTokenAttempt, Op::Read) => root_token::status(desk).await,
         (Route::RootToken | Route::RootTokenAttempt, Op::Write) => {
             root_token::begin(desk, &request.params).await
@@ -102,6 +115,7 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::SealCounter, Op::Write) => seals::begin_counting(desk, &request.params).await,
         (Route::SealCounter, Op::Delete) => seals::end_counting(desk),
         (Route::SealVerify, Op::Write) => seals::verify(desk, &request.params).await,
+        (Route::SealApprove, Op::Write) => seals::approve(desk, &request.params).await,
         (Route::UiMounts, Op::Read) => ui::mounts(desk),
         (Route::UiMount, Op::Read) => ui::mount(desk),
         (Route::AuditReceipt, Op::Read) => audit::receipt(desk).await,
@@ -141,18 +155,25 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             | Route::Rekey
             | Route::RekeyUpdate
             | Route::RekeyVerify
+            | Route::RekeyCancel
+            | Route::RekeyRecovery
             | Route::RotateRootInit
             | Route::RotateRootUpdate
             | Route::RotateRootVerify
+            | Route::RotateRootCancel
             | Route::RootToken
             | Route::RootTokenUpdate
+            | Route::RootTokenCancel
             | Route::RootTokenAttempt
             | Route::RootTokenAttemptUpdate
+            | Route::RootTokenAttemptCancel
+            | Route::RecoveryToken
             | Route::Seals
             | Route::SealChange
             | Route::SealUpdate
             | Route::SealVerify
             | Route::SealCounter
+            | Route::SealApprove
             | Route::UiMounts
             | Route::UiMount
             | Route::AuditReceipt

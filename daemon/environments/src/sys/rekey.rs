@@ -3,15 +3,21 @@
 //! Where the new shares are to be shown first (`require_verification`), nothing changes until they are. Otherwise they
 //! are in force with the answer that hands them out, and the old ones keep a way back until somebody has shown the new
 //! ones, here or by unsealing: an answer may be lost, and then nobody would hold any (decision 0093).
+//!
+//! Whoever begins may name the new shares' holders. They stand in the status that each present holder looks at, under the
+//! nonce that each share is given for, and can't be changed under it; the new shares then leave encrypted to them and in
+//! no other form (decision 0094).
 use super::Desk;
-use crate::ceremonies::{Collected, Made, NewKeys, NewRoot, Rekey, collect, seal_of};
+use crate::ceremonies::{
+    Collected, Made, NewKeys, NewRoot, Rekey, collect, encrypted, holders, prove, seal_of, threshold,
+};
 use crate::sealing::{reseal, unsealable, warn_of_pins, wrapped_anew};
 use crate::{Environment, Registry};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_seal::device::Given;
 use coffer_seal::rekey::{NewShares, OldShares, rekeyed, rotated, settled};
 use coffer_seal::seals::ListedWrap;
-use coffer_seal::{Seal, Threshold, UnsealProgress};
+use coffer_seal::{Holders, Seal, UnsealProgress};
 use coffer_secmem::Key32;
 use coffer_wire::{Object, Params};
 use keystore_format::share::Share;
@@ -23,9 +29,8 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
     if params.boolean("backup")?.unwrap_or_default() {
         return Err(Fault::bad("'backup' is not supported: encrypt the shares for their holders instead"));
     }
-    let number = |name, other| Ok::<_, Fault>(params.number(name)?.unwrap_or(other));
-    let threshold = Threshold::new(number("secret_shares", 5)?, number("secret_threshold", 3)?)
-        .map_err(|error| Fault::bad(error.message()))?;
+    let threshold = threshold(params, params.number("secret_shares")?, params.number("secret_threshold")?)?;
+    let holders = holders(params, threshold)?.map(Arc::new);
     let flag = |name| Ok::<_, Fault>(params.boolean(name)?.unwrap_or_default());
     let (is_refresh, revokes_holder) = (flag("refresh")?, flag("revoke_holder")?);
     let is_verified_first = flag("require_verification")?;
@@ -46,11 +51,22 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
         return Err(Fault::bad("a rekey is under way already: cancel it, or give it its shares"));
     }
     let old = UnsealProgress::default();
-    let begun =
-        Rekey { nonce: nonce.clone(), threshold, is_verified_first, revokes_holder, old, root, made: None };
-    let described = described(Some(&begun), required(&seal));
+    let begun = Rekey {
+        nonce: nonce.clone(),
+        threshold,
+        holders,
+        is_verified_first,
+        revokes_holder,
+        old,
+        root,
+        made: None,
+    };
+    let mut answer = Answer::system(described(Some(&begun), required(&seal)));
+    if let Some(holders) = &begun.holders {
+        answer = answer.commit("recipients", holders.texts().collect::<Vec<_>>().join(",").as_bytes());
+    }
     *rekey = Some(begun);
-    Ok(Outcome::Answer(Answer::system(described).commit("nonce", nonce.as_bytes())))
+    Ok(Outcome::Answer(answer.commit("nonce", nonce.as_bytes())))
 }
 
 /// Another root key, wrapped by everything that wraps the present one beside shares.
@@ -75,6 +91,7 @@ fn required(seal: &Seal) -> u8 {
 fn described(rekey: Option<&Rekey>, required: u8) -> Object {
     let has = rekey.map_or(0, |rekey| rekey.old.count());
     let made = rekey.and_then(|rekey| rekey.made.as_ref());
+    let holders = rekey.and_then(|rekey| rekey.holders.as_deref());
     Object::new()
         .boolean("started", rekey.is_some())
         .string("nonce", rekey.map_or("", |rekey| &rekey.nonce))
@@ -86,6 +103,9 @@ fn described(rekey: Option<&Rekey>, required: u8) -> Object {
         .boolean("backup", false)
         .boolean("verification_required", rekey.is_some_and(|rekey| rekey.is_verified_first))
         .string("verification_nonce", made.map_or("", |made| &made.nonce))
+        .strings("recipients", holders.into_iter().flat_map(Holders::texts))
+        .boolean("refresh", rekey.is_some_and(|rekey| rekey.root.is_none()))
+        .boolean("revoke_holder", rekey.is_some_and(|rekey| rekey.revokes_holder))
 }
 
 /// Drops the rekey and all shares given so far. Nothing has changed.
@@ -93,6 +113,21 @@ pub(super) fn cancel(desk: &Desk<'_>) -> Result<Outcome, Fault> {
     let mut rekey = desk.environment.ceremonies.rekey();
     let nonce = rekey.as_ref().filter(|rekey| rekey.is_under_way()).map(|rekey| rekey.nonce.clone());
     let Some(nonce) = nonce else { return Ok(Outcome::Answer(Answer::empty())) };
+    *rekey = None;
+    Ok(Outcome::Answer(Answer::empty().commit("nonce", nonce.as_bytes())))
+}
+
+/// The same, for the holder of a present share who may do no more than give it: with the share and the nonce, so that
+/// nobody cancels another rekey than the one they looked at.
+pub(super) async fn cancel_by_share(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let (key, nonce) = (params.required("key")?, params.required("nonce")?);
+    let seal = seal_of(desk.environment, &*desk.registry.store).await?;
+    let mut rekey = desk.environment.ceremonies.rekey();
+    let begun = rekey.as_ref().filter(|rekey| rekey.is_under_way()).ok_or_else(none_under_way)?;
+    if begun.nonce != *nonce {
+        return Err(other_nonce());
+    }
+    prove(&key, &seal, desk.environment.entropy())?;
     *rekey = None;
     Ok(Outcome::Answer(Answer::empty().commit("nonce", nonce.as_bytes())))
 }
@@ -111,6 +146,9 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     if rekey.made.is_some() {
         return Err(Fault::bad("the new shares are handed out already: show them, or cancel"));
     }
+    // Before the share that may be the last: after it nothing may fail that the holders would have to begin again for.
+    let drawn =
+        rekey.holders.as_ref().map(|holders| holders.draw(entropy)).transpose().map_err(unsealable)?;
     let joined = match collect(&mut rekey.old, &key, &seal, entropy)? {
         Collected::Progress => {
             let shown = described(Some(rekey), required(&seal));
@@ -123,7 +161,14 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
         || NewRoot { root: joined.root_key.duplicate(), others: Arc::default() },
         NewRoot::duplicate,
     );
+    let encrypted = match (&rekey.holders, drawn) {
+        (Some(holders), Some(drawn)) => {
+            Some(holders.encrypt(drawn, &new.shares).ok_or(Fault::Internal("a share can't be encrypted"))?)
+        }
+        _ => None,
+    };
     let keys = Arc::new(NewKeys {
+        encrypted,
         old: joined.shared,
         old_root: joined.root_key,
         root,
@@ -167,7 +212,11 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
 
 fn handed_out(keys: &NewKeys, nonce: &str, proof: &str, is_verified_first: bool) -> Result<Object, Fault> {
     let answer = Object::new().boolean("complete", true).string("nonce", nonce);
-    Ok(handed_out_shares(answer, &keys.new.shares)?
+    let answer = match &keys.encrypted {
+        Some(shares) => answer.array("shares_encrypted", encrypted(shares)),
+        None => handed_out_shares(answer, &keys.new.shares)?,
+    };
+    Ok(answer
         .null("pgp_fingerprints")
         .boolean("backup", false)
         .boolean("verification_required", is_verified_first)

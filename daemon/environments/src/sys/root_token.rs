@@ -2,7 +2,8 @@
 //!
 //! It is shown only under a one-time pad that whoever began holds, so that no holder of a share sees it.
 use super::Desk;
-use crate::ceremonies::{Collected, RootToken, collect, seal_of};
+use super::rekey::other_nonce;
+use crate::ceremonies::{Collected, RootToken, collect, prove, seal_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use coffer_auth::token::TOKEN_CHARACTERS;
@@ -77,17 +78,29 @@ pub(super) fn cancel(desk: &Desk<'_>) -> Result<Outcome, Fault> {
     }))
 }
 
+/// The same, for the holder of a share who may do no more than give it: with the share and the nonce.
+pub(super) async fn cancel_by_share(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let (key, nonce) = (params.required("key")?, params.required("nonce")?);
+    let seal = seal_of(desk.environment, &*desk.registry.store).await?;
+    let mut ceremony = desk.environment.ceremonies.root_token();
+    let begun = ceremony.as_ref().ok_or_else(none_under_way)?;
+    if begun.nonce != *nonce {
+        return Err(other_nonce());
+    }
+    prove(&key, &seal, desk.environment.entropy())?;
+    *ceremony = None;
+    Ok(Outcome::Answer(Answer::empty().commit("nonce", nonce.as_bytes())))
+}
+
 /// Takes a share. The last that is needed makes the token.
 pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
     let (key, nonce) = (params.required("key")?, params.required("nonce")?);
     let seal = seal_of(desk.environment, &*desk.registry.store).await?;
     let required = required(&seal);
     let mut ceremony = desk.environment.ceremonies.root_token();
-    let begun = ceremony.as_mut().ok_or_else(|| Fault::bad("no root token is being made: begin first"))?;
+    let begun = ceremony.as_mut().ok_or_else(none_under_way)?;
     if begun.nonce != *nonce {
-        return Err(Fault::bad(
-            "'nonce' is not that of the ceremony under way: look at its status, and whether it is the one you meant",
-        ));
+        return Err(other_nonce());
     }
     let joined = match collect(&mut begun.progress, &key, &seal, desk.environment.entropy())? {
         Collected::Progress => {
@@ -123,6 +136,10 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
         let answer = Answer::system(answer).commit("nonce", nonce.as_bytes());
         Ok(answer.commit("accessor", issued.accessor.as_bytes()))
     })))
+}
+
+fn none_under_way() -> Fault {
+    Fault::bad("no root token is being made: begin first")
 }
 
 fn text(pad: &[u8]) -> Result<Zeroizing<String>, Fault> {

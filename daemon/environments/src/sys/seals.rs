@@ -5,14 +5,14 @@
 //! before anybody is asked for a share.
 use super::Desk;
 use super::rekey::{handed_out_shares, other_nonce};
-use crate::ceremonies::{Collected, SealCeremony, SealChanging, collect};
+use crate::ceremonies::{Collected, SealCeremony, SealChanging, collect, encrypted, holders, threshold};
 use crate::sealing::{by_device, inherited, refused, reseal, unsealable};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_seal::device::Given;
 use coffer_seal::devices::is_by_device;
 use coffer_seal::rekey::NewShares;
 use coffer_seal::seals::{INHERIT, ListedWrap, SHARES, SealChange, changed, listed, weakest, word};
-use coffer_seal::{Seal, Threshold, UnsealProgress};
+use coffer_seal::{Seal, UnsealProgress};
 use coffer_wire::{Array, Object, Params};
 use keystore_format::ids::WrapId;
 use keystore_format::seal_record::{SealRecord, Wrap, WrapType, root_id};
@@ -24,7 +24,8 @@ use zeroize::Zeroizing;
 pub(super) async fn list(desk: &Desk<'_>) -> Result<Outcome, Fault> {
     let record = desk.environment.barrier().seal_record().await?;
     let wraps = listed(&record);
-    let seals = wraps.iter().fold(Array::new(), |all, wrap| all.object(described(desk, wrap)));
+    let seals =
+        wraps.iter().fold(Array::new(), |all, wrap| all.object(described(desk, wrap, &record.root_id)));
     let unused = desk.registry.devices.iter().filter(|device| {
         device.may_seal(&desk.environment.path) && wraps.iter().all(|wrap| wrap.name != device.name())
     });
@@ -41,7 +42,7 @@ pub(super) async fn list(desk: &Desk<'_>) -> Result<Outcome, Fault> {
 }
 
 /// One seal, with what its device said when it was last asked.
-fn described(desk: &Desk<'_>, wrap: &ListedWrap) -> Object {
+fn described(desk: &Desk<'_>, wrap: &ListedWrap, root_id: &[u8; 32]) -> Object {
     let (shares, threshold) = wrap.shares.unwrap_or_default();
     let object = Object::new()
         .string("name", &wrap.name)
@@ -58,11 +59,16 @@ fn described(desk: &Desk<'_>, wrap: &ListedWrap) -> Object {
         Err(error) => object.boolean("healthy", false).string("trouble", &error.sentence),
         Ok(device) => {
             let trouble = match device.health() {
+                _ if !device.gives_out(root_id) => format!(
+                    "`root_ids` in its [[seal]] section lack the present root key: write \"{}\" there, and start cofferd again when it suits you",
+                    hex(root_id)
+                ),
                 None => "it has not been asked yet".to_owned(),
                 Some(Ok(())) => String::new(),
                 Some(Err(error)) => error.sentence,
             };
             let object = object.boolean("healthy", trouble.is_empty()).boolean("pinned", device.is_pinned());
+            let object = object.boolean("waits_for_pin", device.waits_for_pin(wrap));
             object.string("trouble", &trouble)
         }
     }
@@ -89,18 +95,23 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
         None => Vec::new(),
     };
     let root_key = desk.environment.barrier().root_key()?;
-    let (mut made, mut shares) = (Vec::new(), None);
+    let (mut made, mut shares, mut for_holders) = (Vec::new(), None, None);
     match add.as_deref() {
         None => {}
         Some(taken) if wraps.iter().any(|wrap| wrap.name == taken) => {
             return Err(unsealable(coffer_seal::SealError::NameTaken));
         }
         Some(SHARES) => {
-            let number = |name, other| Ok::<_, Fault>(params.number(name)?.unwrap_or(other));
-            let threshold = Threshold::new(number("secret_shares", 5)?, number("secret_threshold", 3)?)
-                .map_err(|error| Fault::bad(error.message()))?;
-            shares =
-                Some(NewShares::new(record.ctx, threshold, desk.environment.entropy()).map_err(unsealable)?);
+            let (count, need) = (params.number("secret_shares")?, params.number("secret_threshold")?);
+            let threshold = threshold(params, count, need)?;
+            let entropy = desk.environment.entropy();
+            let new = NewShares::new(record.ctx, threshold, entropy).map_err(unsealable)?;
+            if let Some(holders) = holders(params, threshold)? {
+                let drawn = holders.draw(entropy).map_err(unsealable)?;
+                let shares = holders.encrypt(drawn, &new.shares);
+                for_holders = Some(shares.ok_or(Fault::Internal("a share can't be encrypted"))?);
+            }
+            shares = Some(new);
         }
         Some(INHERIT) => made.push(inherited(desk.registry, desk.environment, &root_key)?),
         Some(device) => {
@@ -140,9 +151,10 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
     let begun = SealCeremony { changing, held, shown };
     let answer = progress(Some(&begun), required);
     // New shares are in force when as many have been shown as they take: nobody knows whether this answer arrives.
-    let answer = match &begun.changing.shares {
-        Some(new) => handed_out_shares(answer, &new.shares)?,
-        None => answer,
+    let answer = match (&for_holders, &begun.changing.shares) {
+        (Some(shares), _) => answer.array("shares_encrypted", encrypted(shares)),
+        (None, Some(new)) => handed_out_shares(answer, &new.shares)?,
+        (None, None) => answer,
     };
     *ceremony = Some(begun);
     Ok(Outcome::Answer(Answer::system(answer).commit("nonce", nonce.as_bytes())))
@@ -286,10 +298,7 @@ fn commit(desk: &Desk<'_>, changing: Arc<SealChanging>) -> Result<Outcome, Fault
 pub(super) async fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
     let name = params.required("seal")?.to_lowercase();
     let record = desk.environment.barrier().seal_record().await?;
-    let found = listed(&record).into_iter().zip(&record.wraps).find(|(listed, _)| listed.name == name);
-    let (of, wrap) = found.ok_or_else(|| {
-        Fault::bad("the environment has no seal of this name: `coffer operator seal list` shows them")
-    })?;
+    let (of, wrap) = named(&record, &name)?;
     match of.wrap_type {
         WrapType::Shamir => {
             return Err(Fault::bad(
@@ -304,6 +313,33 @@ pub(super) async fn verify(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     let answer =
         Object::new().string("seal", &name).string("type", word(of.wrap_type)).boolean("opens", true);
     Ok(Outcome::Answer(Answer::system(answer)))
+}
+
+/// Approves how the machine was started, for a seal by TPM: after an update of its firmware, once somebody has looked that
+/// the update was meant. `withdraw` takes it back.
+pub(super) async fn approve(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
+    let name = params.required("seal")?.to_lowercase();
+    let is_withdrawn = params.boolean("withdraw")?.unwrap_or_default();
+    let owner_password = params.string("owner_password")?.unwrap_or_default();
+    let record = desk.environment.barrier().seal_record().await?;
+    let (_, wrap) = named(&record, &name)?;
+    let (registry, path) = (Arc::clone(desk.registry), desk.environment.path.clone());
+    let (owned, wrap) = (name.to_string(), wrap.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        registry.devices.find(&owned, &path)?.approve(&wrap, &owner_password, is_withdrawn)
+    });
+    let done = done.await.map_err(|_| Fault::Internal("a device's thread did not come to its end"))?;
+    done.map_err(|error| refused(&name, &error))?;
+    let answer = Object::new().string("seal", &name).boolean("approved", !is_withdrawn);
+    Ok(Outcome::Answer(Answer::system(answer)))
+}
+
+/// The seal of this name, and its wrap.
+fn named<'a>(record: &'a SealRecord, name: &str) -> Result<(ListedWrap, &'a Wrap), Fault> {
+    let found = listed(record).into_iter().zip(&record.wraps).find(|(listed, _)| listed.name == name);
+    found.ok_or_else(|| {
+        Fault::bad("the environment has no seal of this name: `coffer operator seal list` shows them")
+    })
 }
 
 async fn by_its_device(

@@ -90,6 +90,15 @@ impl TpmDevice {
     /// [`DeviceTrouble::Configuration`] where there are registers and the owner password is empty; why the TPM could not.
     pub fn approve(&mut self, owner: &OwnerPassword) -> std::result::Result<(), DeviceError> {
         let (pcrs, has_pin) = self.conditions()?;
+        self.approve_for(owner, pcrs, has_pin)
+    }
+
+    fn approve_for(
+        &mut self,
+        owner: &OwnerPassword,
+        pcrs: Option<PcrSelection>,
+        has_pin: bool,
+    ) -> std::result::Result<(), DeviceError> {
         if pcrs.is_some() && owner.is_empty() {
             return Err(DeviceError::new(
                 DeviceTrouble::Configuration,
@@ -380,6 +389,24 @@ impl Device for TpmDevice {
             Count::Read => self.read_counter(index, &srk, auth),
             Count::Raise => self.increment_counter(index, &srk, auth),
         }
+    }
+
+    /// For what the wrap looks at, which needs not be what is configured now. The PIN itself has no part in an approval.
+    fn approve(
+        &mut self,
+        wrap: &Wrap,
+        owner_password: &str,
+        is_withdrawn: bool,
+    ) -> std::result::Result<(), DeviceError> {
+        let of = TpmParameters::decode(&wrap.parameters).map_err(|error| altered(&error))?;
+        let mut device = self.with(None, &Given::default())?;
+        device.config.approval_index = of.approval_index;
+        let owner = Zeroizing::new(owner_password.as_bytes().to_vec());
+        if is_withdrawn { device.withdraw(&owner) } else { device.approve_for(&owner, of.pcrs, of.pin) }
+    }
+
+    fn holds_pin(&self) -> bool {
+        self.config.pin.is_some()
     }
 
     fn health(&mut self) -> std::result::Result<(), DeviceError> {
