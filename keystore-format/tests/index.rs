@@ -237,7 +237,14 @@ fn a_path_is_read_from_its_store_key_and_no_two_have_one() {
     }
     assert_eq!(seen.len(), 65);
     let last = seen.into_iter().next_back().unwrap();
-    for wrong in [[&last[..], &[0]].concat(), last[..16].to_vec(), [&last[..17], &[16]].concat(), vec![2; 17]] {
+    let wrong = [
+        [&last[..], &[0]].concat(),
+        last[..17].to_vec(),
+        [&last[..18], &[16]].concat(),
+        [&last[..17], &[0, 1, 1]].concat(),
+        vec![2; 18],
+    ];
+    for wrong in wrong {
         assert!(Path::parse(&wrong).is_err());
     }
 }

@@ -4,7 +4,9 @@
 //! it holds the keys. Reads go through a [`View`] of one mount, writes through a [`Batch`] that exists only inside
 //! the store's committer. [`Barrier::close`] takes the keys away from everyone who still holds one.
 //!
-//! Deliberately missing: what a record means, who may read it, and the replay index (the head keeps its place).
+//! A record is given out only in the state that the replay index promises.
+//!
+//! Deliberately missing: what a record means, and who may read it.
 #![forbid(unsafe_code)]
 
 mod barrier;
@@ -12,6 +14,7 @@ mod batch;
 mod create;
 mod error;
 mod head;
+mod index;
 mod keyring;
 mod keys;
 mod listing;

@@ -94,10 +94,11 @@ impl View {
         self.barrier.read(kind, &key).await
     }
 
-    /// The names directly below `directory`, in the order of their bytes.
+    /// The names directly below `directory`, in the order of their bytes. Each is one that the replay index knows; that a
+    /// name was taken away on disk can't be seen here (reading it says so, and [`Barrier::fsck`]).
     ///
     /// # Errors
-    /// Where the store fails or a name does not open.
+    /// Where the store fails, a name does not open, or a record was brought back.
     pub async fn list(&self, kind: Kind, directory: &CanonicalPath) -> Result<Vec<Listed>, BarrierError> {
         let directory = self.barrier.with_keys(|keys| keys.seal_path(self.mount, directory))?;
         let children = self.children(kind, directory).await?;
@@ -144,7 +145,11 @@ impl View {
         loop {
             let (prefix, after, limit) = scan.wanted();
             let page = barrier.place.store.range(prefix, after, limit).await?;
-            if barrier.take_page(&mut scan, page, mount, &directory)? {
+            let is_last = barrier.take_page(&mut scan, page, mount, &directory)?;
+            for seen in scan.take_seen() {
+                barrier.confirm_listed(kind, &seen).await?;
+            }
+            if is_last {
                 return Ok(scan.finish());
             }
         }

@@ -75,8 +75,17 @@ impl From<BarrierError> for Fault {
         match error {
             BarrierError::Store(error) => error.into(),
             BarrierError::Damaged(_) => {
-                Self::Internal("a record was altered on disk; `coffer audit verify` and the log name it")
+                Self::Internal("a record was altered on disk; `coffer operator fsck` and the log name it")
             }
+            BarrierError::Replayed(_) => Self::Internal(
+                "an older copy of a record was put back on disk, or one that had been deleted; `coffer operator fsck` and the log name it",
+            ),
+            BarrierError::Removed(_) => {
+                Self::Internal("a record was taken away on disk; `coffer operator fsck` and the log name it")
+            }
+            BarrierError::Index => Self::Internal(
+                "the replay index was altered on disk, so a record can't be checked; `coffer operator fsck` and the log say more",
+            ),
             BarrierError::Entropy => EntropyError.into(),
             BarrierError::Path(error) => error.into(),
             BarrierError::TooLarge => Self::TooLarge("the value is larger than a record may be"),

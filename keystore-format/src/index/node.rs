@@ -77,6 +77,21 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Reads a node that [`Node::parse`] took before, and checks nothing of it again.
+    #[must_use]
+    pub fn checked_before(input: &'a [u8]) -> Option<Self> {
+        let (head, rest) = input.split_first_chunk::<3>()?;
+        match head {
+            [VERSION, LEAF, _] => Some(Self::Leaf(Leaf { entries: rest.as_chunks().0 })),
+            [VERSION, BRANCH, high] => {
+                let (low, children) = rest.split_first()?;
+                let bitmap = u16::from_be_bytes([*high, *low]);
+                Some(Self::Branch(Branch { bitmap, children: children.as_chunks().0 }))
+            }
+            _ => None,
+        }
+    }
+
     /// Entries below.
     #[must_use]
     pub fn count(&self) -> u64 {
