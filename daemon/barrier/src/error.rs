@@ -75,10 +75,10 @@ impl From<EntropyError> for BarrierError {
 }
 
 impl BarrierError {
-    /// Whether one record is not as it should be, and the others may be.
+    /// Whether a record, or what stands for it in the index, is not as it should be, and the others may be.
     #[must_use]
-    pub const fn is_of_one_record(&self) -> bool {
-        matches!(self, Self::Damaged(_) | Self::Replayed(_) | Self::Removed(_))
+    pub const fn is_of_records(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Replayed(_) | Self::Removed(_) | Self::Index)
     }
 
     /// Why bytes could not be made: sealing fails only where something is too long.

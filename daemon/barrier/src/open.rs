@@ -59,7 +59,7 @@ impl Barrier {
         // Without a readable start the epoch counts from the first revision: rotation comes sooner, never later.
         let progress = match progress::read(&barrier).await {
             Ok(progress) => progress,
-            Err(error) if error.is_of_one_record() => None,
+            Err(error) if error.is_of_records() => None,
             Err(error) => return Err(error),
         };
         if let Some(progress) = progress
@@ -81,15 +81,9 @@ async fn newest_head(place: &Place, keys: &Keys) -> Result<(Head, bool), Barrier
         let store_key = tables::meta_key(environment, MetaItem::Head, slot);
         let Some(sealed) = place.store.get(&store_key).await? else { continue };
         of_later_epoch |= Record::parse(&sealed).is_ok_and(|record| record.header().epoch > active);
-        let head = match keys.open(Kind::Head, &store_key, &sealed) {
-            Ok((_, plaintext)) => {
-                // With an index both copies are of one generation.
-                Head::decode(&plaintext)
-                    .ok()
-                    .filter(|head| head.index().is_some() || Slot::of(head.generation) == slot)
-            }
-            Err(_) => None,
-        };
+        // With an index both copies are of one generation.
+        let head = self::head(keys, &store_key, &sealed)
+            .filter(|head| head.index().is_some() || Slot::of(head.generation) == slot);
         match head {
             Some(head) if newest.as_ref().is_none_or(|newest| newest.generation < head.generation) => {
                 newest = Some(head);
@@ -105,6 +99,12 @@ async fn newest_head(place: &Place, keys: &Keys) -> Result<(Head, bool), Barrier
         true => BarrierError::Stale("keyring"),
         false => BarrierError::Damaged(Kind::Head),
     })
+}
+
+/// The head at `store_key`, if it opens.
+pub(crate) fn head(keys: &Keys, store_key: &[u8], sealed: &[u8]) -> Option<Head> {
+    let (_, plaintext) = keys.open(Kind::Head, store_key, sealed).ok()?;
+    Head::decode(&plaintext).ok()
 }
 
 /// The generation of the newest seal record that is authentic under the root key.

@@ -56,7 +56,7 @@ impl Barrier {
         let found = match progress::read(self).await {
             Ok(found) => found.filter(|found| found.target == status.number),
             // It says nothing that can't be found out again.
-            Err(error) if error.is_of_one_record() => None,
+            Err(error) if error.is_of_records() => None,
             Err(error) => return Err(error),
         };
         let epoch_start = self.last_reserved() - self.encryptions();

@@ -12,7 +12,7 @@ mod pending;
 mod read;
 mod write;
 
-pub(crate) use cache::Nodes;
+pub(crate) use cache::{Nodes, Walk};
 pub(crate) use pending::Changes;
 pub(crate) use read::{Verdict, state_of};
 

@@ -15,3 +15,4 @@ mod opening;
 mod records;
 mod sealing;
 mod support;
+mod transplants;
