@@ -98,7 +98,8 @@ fn canonical(entries: &BTreeMap<[u8; 32], (u64, [u8; 16])>) -> (Option<Child>, B
         nodes.insert(path.nibbles().to_vec(), bytes);
         Some(child)
     }
-    let all: Vec<Entry> = entries.iter().map(|(key, (rev, tag))| Entry { key: *key, rev: *rev, tag: *tag }).collect();
+    let all: Vec<Entry> =
+        entries.iter().map(|(key, (rev, tag))| Entry { key: *key, rev: *rev, tag: *tag }).collect();
     let mut nodes = BTreeMap::new();
     (node(Path::ROOT, &all, &mut nodes), nodes)
 }
@@ -176,7 +177,8 @@ fn check_read(path: &Path, bytes: &[u8]) -> bool {
 
 #[test]
 fn every_altered_byte_of_a_node_changes_its_hash_or_is_refused() {
-    let entries: BTreeMap<_, _> = (0..200_u64).map(|n| (key_hash(&n.to_be_bytes()), (n, [n as u8; 16]))).collect();
+    let entries: BTreeMap<_, _> =
+        (0..200_u64).map(|n| (key_hash(&n.to_be_bytes()), (n, [n as u8; 16]))).collect();
     let (_, nodes) = canonical(&entries);
     let mut read = 0;
     for (steps, node) in nodes.iter().take(6) {

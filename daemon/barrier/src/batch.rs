@@ -133,7 +133,11 @@ impl Tx<'_, '_> {
         let barrier = self.batch.barrier;
         let expected = self.batch.expected(&key)?;
         let Some(sealed) = self.batch.raw.get(&key)? else {
-            return if expected.is_none() { Ok(None) } else { Err(barrier.not_as_indexed(kind, &key, false)) };
+            return if expected.is_none() {
+                Ok(None)
+            } else {
+                Err(barrier.not_as_indexed(kind, &key, false))
+            };
         };
         let plain = barrier.open_record(kind, &key, &sealed)?;
         if expected.is_none() || expected != state_of(&sealed) {

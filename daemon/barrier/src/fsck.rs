@@ -181,9 +181,12 @@ impl Look<'_> {
         for slot in SLOTS {
             let key = tables::meta_key(context.environment, MetaItem::Head, slot);
             let sealed = self.get(&key)?;
-            let head = barrier.with_keys(|keys| Ok(sealed.and_then(|sealed| open::head(keys, &key, &sealed))))?;
+            let head =
+                barrier.with_keys(|keys| Ok(sealed.and_then(|sealed| open::head(keys, &key, &sealed))))?;
             match head.and_then(|head| Some((head.generation, head.index()?))) {
-                Some(head) if head.0 >= least => newest = newest.filter(|newest| newest.0 >= head.0).or(Some(head)),
+                Some(head) if head.0 >= least => {
+                    newest = newest.filter(|newest| newest.0 >= head.0).or(Some(head))
+                }
                 _ => self.find(Wrong::Copy, Some(Kind::Head), key)?,
             }
             let key = keyring::store_key(context.environment, slot);
@@ -227,7 +230,9 @@ impl Look<'_> {
             self.checked.nodes += 1;
             match Node::checked_before(&node) {
                 Some(Node::Branch(branch)) => {
-                    below.extend(branch.children().filter_map(|(step, child)| Some((path.child(step)?, child))));
+                    below.extend(
+                        branch.children().filter_map(|(step, child)| Some((path.child(step)?, child))),
+                    );
                 }
                 _ => self.reachable += child.count,
             }
@@ -417,7 +422,8 @@ impl Look<'_> {
                 )
             };
             let around = found.version.unwrap_or(1);
-            let versions = around.saturating_sub(VERSIONS_TRIED).max(1)..=around.saturating_add(VERSIONS_TRIED);
+            let versions =
+                around.saturating_sub(VERSIONS_TRIED).max(1)..=around.saturating_add(VERSIONS_TRIED);
             if ![Kind::KvV2Metadata as u16, Kind::KvV2Version as u16].contains(&found.kind) {
                 return;
             }
@@ -432,8 +438,14 @@ impl Look<'_> {
     }
 
     fn find_record(&mut self, wrong: Wrong, store_key: &[u8]) -> Result<(), FsckStop> {
-        let mut finding =
-            Finding { wrong, mount: None, kind: None, path: None, version: None, store_key: store_key.to_vec() };
+        let mut finding = Finding {
+            wrong,
+            mount: None,
+            kind: None,
+            path: None,
+            version: None,
+            store_key: store_key.to_vec(),
+        };
         if let Ok(found) = StoreKey::parse(store_key) {
             finding.mount = Some(found.mount);
             finding.kind = Some(found.kind);

@@ -102,7 +102,8 @@ impl Barrier {
         let last = copy(&lock(&self.head))?;
         let (changes, written) = pending.index.all();
         let before = promise.built.or(written).unwrap_or_else(|| self.index.durable());
-        let root = if changes.is_empty() { before } else { self.change_index(transaction, before, &changes)? };
+        let root =
+            if changes.is_empty() { before } else { self.change_index(transaction, before, &changes)? };
         pending.index.set_written(root);
         let mut head = Head {
             generation: last.generation + 1,

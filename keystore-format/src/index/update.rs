@@ -87,7 +87,8 @@ fn below<S: Source>(
         let (mine, others) = rest.split_at(rest.partition_point(|(key, _)| path.step(key) == Some(nibble)));
         rest = others;
         let old = branch.child(nibble);
-        let (Some(child), Some(leaf)) = (children.get_mut(usize::from(nibble)), leaves.get_mut(usize::from(nibble)))
+        let (Some(child), Some(leaf)) =
+            (children.get_mut(usize::from(nibble)), leaves.get_mut(usize::from(nibble)))
         else {
             continue;
         };

@@ -77,15 +77,16 @@ impl Barrier {
         let prefix = [&[tables::INDEX][..], self.environment().as_bytes()].concat();
         loop {
             let prefix = prefix.clone();
-            let left = commit(&*self.place.store, move |transaction| -> Result<usize, CommitError<BarrierError>> {
-                let page = transaction.range(&prefix, None, AT_ONCE)?;
-                for entry in &page {
-                    transaction.delete(&entry.key)?;
-                }
-                Ok(page.len())
-            })
-            .await
-            .map_err(plain)?;
+            let left =
+                commit(&*self.place.store, move |transaction| -> Result<usize, CommitError<BarrierError>> {
+                    let page = transaction.range(&prefix, None, AT_ONCE)?;
+                    for entry in &page {
+                        transaction.delete(&entry.key)?;
+                    }
+                    Ok(page.len())
+                })
+                .await
+                .map_err(plain)?;
             if left == 0 {
                 return Ok(());
             }

@@ -97,8 +97,7 @@ impl Barrier {
     /// Checks a node that was fetched for `walk` and remembers it.
     pub(super) fn believe(&self, walk: &Walk<'_>, node: Option<Vec<u8>>) -> bool {
         let Some(node) = node.filter(|node| node_hash(node) == walk.child.hash) else { return false };
-        let is_right =
-            Node::parse(&walk.path, &node).is_ok_and(|parsed| parsed.count() == walk.child.count);
+        let is_right = Node::parse(&walk.path, &node).is_ok_and(|parsed| parsed.count() == walk.child.count);
         if is_right {
             self.index.nodes.keep(walk.child.hash, &node);
         }

@@ -110,7 +110,8 @@ impl World {
 
     async fn write(&mut self, name: &Name) {
         self.written += 1;
-        let (value, at, before) = (format!("value {}", self.written), name.clone(), dumped(&self.store).await);
+        let (value, at, before) =
+            (format!("value {}", self.written), name.clone(), dumped(&self.store).await);
         self.truth.insert(name.clone(), value.clone());
         change(self.barrier(name.0), move |batch| {
             batch.mount(at.1).put(kind(&at), &path(&at.2), at.3, value.as_bytes()).map(drop)
@@ -135,8 +136,9 @@ impl World {
             }
             let was_there = self.truth.remove(&name).is_some();
             let at = name.clone();
-            let deleted =
-                change(self.barrier(name.0), move |batch| batch.mount(at.1).delete(kind(&at), &path(&at.2), at.3));
+            let deleted = change(self.barrier(name.0), move |batch| {
+                batch.mount(at.1).delete(kind(&at), &path(&at.2), at.3)
+            });
             assert_eq!(deleted.await.unwrap(), was_there);
         }
         self.past.push_back(dumped(&self.store).await);
@@ -221,9 +223,11 @@ impl World {
             let outside = view.get(kind(name), &path(&name.2), name.3).await;
             let at = name.clone();
             // A work that stops after its reads: what it would have built upon.
-            let inside = change(barrier, move |batch| batch.mount(at.1).get(kind(&at), &path(&at.2), at.3)).await;
+            let inside =
+                change(barrier, move |batch| batch.mount(at.1).get(kind(&at), &path(&at.2), at.3)).await;
             for (what, found) in [("read", outside), ("read in a commit", inside)] {
-                let found = found.map(|plain| plain.map(|plain| String::from_utf8(plain.bytes.to_vec()).unwrap()));
+                let found =
+                    found.map(|plain| plain.map(|plain| String::from_utf8(plain.bytes.to_vec()).unwrap()));
                 let what = format!("{when}, {what} of {name:?}");
                 match found {
                     Ok(value) => {
@@ -242,9 +246,10 @@ impl World {
 
     async fn check_listings(&self, changed: &BTreeSet<Vec<u8>>, when: &str) {
         for ((environment, barrier), mount) in self.open.iter().flat_map(|open| [(open, KV), (open, OTHER)]) {
-            for (kind, directory) in [Kind::KvV1, Kind::KvV2Version].iter().flat_map(|kind| {
-                ["", "app", "app/deep"].map(|directory| (*kind, directory))
-            }) {
+            for (kind, directory) in [Kind::KvV1, Kind::KvV2Version]
+                .iter()
+                .flat_map(|kind| ["", "app", "app/deep"].map(|directory| (*kind, directory)))
+            {
                 let listed = match barrier.view(mount).list(kind, &path(directory)).await {
                     Ok(listed) => listed,
                     Err(_) => {
@@ -261,8 +266,13 @@ impl World {
                 };
                 let last = |name: &Name| name.2.rsplit('/').next().unwrap().to_owned();
                 let right: BTreeSet<String> = self.truth.keys().filter(below).map(last).collect();
-                let sure: BTreeSet<String> =
-                    self.truth.keys().filter(below).filter(|name| !changed.contains(&self.keys[*name])).map(last).collect();
+                let sure: BTreeSet<String> = self
+                    .truth
+                    .keys()
+                    .filter(below)
+                    .filter(|name| !changed.contains(&self.keys[*name]))
+                    .map(last)
+                    .collect();
                 assert!(records.is_subset(&right), "{when}: {directory} shows what is not there");
                 assert!(sure.is_subset(&records), "{when}: {directory} hides what is there");
             }
@@ -278,7 +288,8 @@ impl World {
                     finding.wrong == Wrong::Node
                         && Path::parse(&finding.store_key).is_ok_and(|(_, path)| match key[0] {
                             2 => path.leads_to(&key_hash(key)),
-                            _ => Path::parse(key).is_ok_and(|(_, node)| node.nibbles().starts_with(path.nibbles())),
+                            _ => Path::parse(key)
+                                .is_ok_and(|(_, node)| node.nibbles().starts_with(path.nibbles())),
                         })
                 };
                 let is_named = findings.iter().any(|finding| {
@@ -287,9 +298,8 @@ impl World {
                 assert!(is_named, "{when}: {key:02x?} is not named in {findings:02x?}");
             }
             for finding in &findings {
-                let is_due = changed
-                    .iter()
-                    .any(|key| finding.store_key == *key || finding.store_key == key_hash(key));
+                let is_due =
+                    changed.iter().any(|key| finding.store_key == *key || finding.store_key == key_hash(key));
                 assert!(is_due, "{when}: {finding:02x?} is no finding");
             }
         }
@@ -339,7 +349,12 @@ fn storm(seed: u64, attacks: usize) {
             // Found so at a start.
             world.restart().await;
             let roots = changed.iter().filter(|key| key[0] == 4 && key.len() == 18).count();
-            assert_eq!(world.open.len(), 2 - roots, "{}: only a root keeps an environment closed", when("at a start"));
+            assert_eq!(
+                world.open.len(),
+                2 - roots,
+                "{}: only a root keeps an environment closed",
+                when("at a start")
+            );
             world.check(&changed, &when("at a start")).await;
             world.check_listings(&changed, &when("at a start")).await;
             world.check_fsck(&changed, &when("at a start"));
