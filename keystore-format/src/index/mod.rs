@@ -112,14 +112,13 @@ impl Path {
         }
         let environment = EnvironmentId(*reader.array("environment")?);
         let half = reader.u8("half depth")?;
-        let too_long = reader.fault("path", Fault::TooLong);
         let mut path = Self::ROOT;
         let first = reader.offset();
         for (at, step) in reader.rest().iter().enumerate() {
             if *step > 0x0f {
                 return Err(FormatError::new("path", first + at, Fault::Invalid));
             }
-            path = path.child(*step).ok_or(too_long)?;
+            path = path.child(*step).ok_or(FormatError::new("path", first + at, Fault::TooLong))?;
         }
         if half != path.depth / 2 {
             return Err(FormatError::new("half depth", 17, Fault::Invalid));
