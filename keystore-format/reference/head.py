@@ -15,7 +15,9 @@ def decode(head):
     numbers.append(reader.number(8, "TPM counter"))
     tail = read_tail(reader, known=(1,))
     index = [bytes.fromhex(entry["value"]) for entry in tail if entry["tag"] == 1]
-    if index and index != [b"\x01"]:
+    if index and len(index[0]) != 9:
+        raise FormatError("index version", 143, "Invalid")
+    if index and index[0][0] != 1:
         raise FormatError("index version", 143, "UnknownVersion")
     if index and index_root == "00" * 32:
         raise FormatError("index root", 17, "Invalid")

@@ -30,7 +30,7 @@ pub struct Head {
     pub rev_high_water: u64,
     /// Root of the replay index; all zeroes where there is none yet. Set it by [`Head::promise_index`].
     pub index_root: [u8; 32],
-    /// Records in the index; where there is none yet, records in the store.
+    /// Records in table 2.
     pub record_count: u64,
     /// Generation of the keyring.
     pub keyring_generation: u64,
@@ -48,20 +48,27 @@ pub struct Head {
     pub tail: Tail,
 }
 
+/// Version and number of entries: 9 bytes.
+fn index_of(value: &[u8]) -> Option<(u8, u64)> {
+    let (version, entries) = value.split_first()?;
+    Some((*version, u64::from_be_bytes(entries.try_into().ok()?)))
+}
+
 impl Head {
     /// The root of the index, `Some(None)` where it is empty; `None` where there is no index yet.
     #[must_use]
     pub fn index(&self) -> Option<Option<Child>> {
-        self.tail.get(INDEX_TAG)?;
-        let root = Child { count: self.record_count, hash: self.index_root };
+        let (_, entries) = index_of(self.tail.get(INDEX_TAG)?)?;
+        let root = Child { count: entries, hash: self.index_root };
         Some((self.index_root != EMPTY_ROOT).then_some(root))
     }
 
     /// Promises the index below `root`, which is `None` where it is empty. From then on there is one.
     pub fn promise_index(&mut self, root: Option<Child>) {
         self.index_root = root.map_or(EMPTY_ROOT, |root| root.hash);
-        self.record_count = root.map_or(0, |root| root.count);
-        self.tail.set(INDEX_TAG, Zeroizing::new(Vec::from([INDEX_VERSION])));
+        let mut value = Vec::from([INDEX_VERSION]);
+        value.extend_from_slice(&root.map_or(0, |root| root.count).to_be_bytes());
+        self.tail.set(INDEX_TAG, Zeroizing::new(value));
     }
 
     /// The bytes that are sealed as a record.
@@ -88,7 +95,8 @@ impl Head {
     /// Reads what [`Head::encode`] wrote.
     ///
     /// # Errors
-    /// [`Fault::UnknownVersion`], [`Fault::Truncated`], or as the tail says; "index version" [`Fault::UnknownVersion`];
+    /// [`Fault::UnknownVersion`], [`Fault::Truncated`], or as the tail says; "index version" [`Fault::UnknownVersion`] and,
+    /// for a value of another length, [`Fault::Invalid`];
     /// "index root" [`Fault::Invalid`] where it is zeroes though there is an index.
     pub fn decode(input: &[u8]) -> Result<Self, FormatError> {
         let mut reader = Reader::new(input);
@@ -106,13 +114,17 @@ impl Head {
             tpm_counter: reader.u64("TPM counter")?,
             tail: Tail::decode(reader, &[INDEX_TAG])?,
         };
-        let version = head.tail.get(INDEX_TAG);
-        if version.is_some_and(|version| version != [INDEX_VERSION]) {
+        if let Some(value) = head.tail.get(INDEX_TAG) {
             // The first entry of the tail: no tag is lower.
-            return Err(FormatError::new("index version", FIXED_LEN + 6, Fault::UnknownVersion));
-        }
-        if version.is_some() && head.index_root == [0; 32] {
-            return Err(FormatError::new("index root", 17, Fault::Invalid));
+            let fault = |field, fault| FormatError::new(field, FIXED_LEN + 6, fault);
+            match index_of(value) {
+                Some((INDEX_VERSION, _)) => {}
+                Some(_) => return Err(fault("index version", Fault::UnknownVersion)),
+                None => return Err(fault("index version", Fault::Invalid)),
+            }
+            if head.index_root == [0; 32] {
+                return Err(FormatError::new("index root", 17, Fault::Invalid));
+            }
         }
         Ok(head)
     }

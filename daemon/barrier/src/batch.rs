@@ -2,12 +2,15 @@
 use crate::{
     Barrier, BarrierError, Listed, Plain,
     head::Pending,
-    index::state_of,
-    listing::{PAGE, SkipScan},
+    index::{is_counted, state_of},
+    listing::{Child, PAGE, SkipScan},
 };
 use coffer_store::Transaction;
 use coffer_types::{CanonicalPath, EntropyError, Kind, MountId, Timestamp};
-use keystore_format::{name, tables};
+use keystore_format::{
+    name::{self, SealedPath},
+    tables,
+};
 use std::sync::Arc;
 
 /// Versions stay below this, so that in a directory a name's versions sort before what lies below the name.
@@ -61,7 +64,7 @@ impl<'t> Batch<'t> {
             let page = self.raw.range(&prefix, after.as_deref(), wanted)?;
             for entry in &page {
                 self.raw.delete(&entry.key)?;
-                self.note(&entry.key, None);
+                self.note(&entry.key, None)?;
             }
             erased += page.len() as u64;
             match page.into_iter().last() {
@@ -161,11 +164,10 @@ impl Tx<'_, '_> {
             return Err(BarrierError::TooLarge);
         }
         let key = self.store_key(kind, path, version)?;
-        // Asked for its way only: what the end of the batch needs is then at hand, and a damaged node is this work's fault
-        // and no other's.
-        self.batch.expected(&key)?;
         let (sealed, revision) = self.batch.barrier.seal(kind, &key, plaintext)?;
-        self.batch.note(&key, state_of(&sealed));
+        // Asks the index for the way too: what the end of the batch needs is then at hand, and a damaged node is this work's
+        // fault and no other's.
+        self.batch.note(&key, state_of(&sealed))?;
         self.batch.raw.put(key, sealed)?;
         Ok(revision)
     }
@@ -183,8 +185,12 @@ impl Tx<'_, '_> {
     ) -> Result<bool, BarrierError> {
         let key = self.store_key(kind, path, version)?;
         let was_there = self.batch.expected(&key)?.is_some();
-        if self.batch.raw.delete(&key)? || was_there {
-            self.batch.note(&key, None);
+        if was_there {
+            self.batch.note(&key, None)?;
+        }
+        if self.batch.raw.delete(&key)? {
+            // Also where it was not in the index: then a head is written with what is deleted.
+            self.batch.pending();
         }
         Ok(was_there)
     }
@@ -192,23 +198,35 @@ impl Tx<'_, '_> {
     /// The names directly below `directory`, in the order of their bytes, checked as [`crate::View::list`] does.
     ///
     /// # Errors
-    /// Where the store fails, a name does not open, or a record was brought back.
+    /// Where the store fails, a name does not open, or a record was brought back or taken away.
     pub fn list(&mut self, kind: Kind, directory: &CanonicalPath) -> Result<Vec<Listed>, BarrierError> {
+        let mount = self.mount;
+        let directory = self.batch.barrier.with_keys(|keys| keys.seal_path(mount, directory))?;
+        Ok(self.children(kind, &directory)?.into_iter().map(|child| child.listed).collect())
+    }
+
+    pub(crate) fn children(
+        &mut self,
+        kind: Kind,
+        directory: &SealedPath,
+    ) -> Result<Vec<Child>, BarrierError> {
         let (barrier, mount) = (self.batch.barrier, self.mount);
-        let directory = barrier.with_keys(|keys| keys.seal_path(mount, directory))?;
-        let prefix = name::prefix(tables::RECORDS, barrier.environment(), mount, kind as u16, &directory);
+        let prefix = name::prefix(tables::RECORDS, barrier.environment(), mount, kind as u16, directory);
         let mut scan = SkipScan::new(kind, prefix, directory.clone());
         loop {
             let (prefix, after, limit) = scan.wanted();
             let page = self.batch.raw.range(prefix, after, limit)?;
-            let is_last = barrier.take_page(&mut scan, page, mount, &directory)?;
+            let is_last = barrier.take_page(&mut scan, page, mount, directory)?;
             for seen in scan.take_seen() {
                 if self.batch.expected(&seen)?.is_none() {
                     return Err(barrier.not_as_indexed(kind, &seen, true));
                 }
             }
+            if is_last && is_counted(kind) && !self.batch.is_whole(scan.prefix(), scan.counts())? {
+                return Err(barrier.not_whole(kind, scan.prefix()));
+            }
             if is_last {
-                return Ok(scan.finish().into_iter().map(|child| child.listed).collect());
+                return Ok(scan.finish());
             }
         }
     }

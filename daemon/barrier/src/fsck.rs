@@ -5,14 +5,14 @@
 //! keys and the newest generation. What it needs of memory does not grow with the store.
 use crate::{
     Barrier, BarrierError,
-    index::{Nodes, Root, State, Walk, state_of},
+    index::{Counting, Counts, Nodes, Root, State, Walk, directories, state_of},
     keyring::{self, SLOTS},
     open,
 };
 use coffer_store::{Snapshot, StoreError};
 use coffer_types::{Kind, MountId};
 use keystore_format::{
-    index::{Child, Node, Path, key_hash, node_hash},
+    index::{Child, Node, Path, directory_hash, key_hash, node_hash},
     name::{SealedPath, StoreKey, first_segment},
     seal_record::Unverified,
     tables::{self, MetaItem},
@@ -71,6 +71,8 @@ pub enum Wrong {
     Node,
     /// A node lies in the store that is no part of the index.
     StrayNode,
+    /// A directory has other records than the index counts in it: some were taken away or brought back.
+    Directory,
     /// One of the two copies of the head, the keyring or the seal record.
     Copy,
 }
@@ -82,7 +84,7 @@ pub struct Checked {
     pub generation: u64,
     /// Records in the store, the outbox included.
     pub records: u64,
-    /// Records in the index.
+    /// Entries of the index: records, and directories with what lies in them counted.
     pub indexed: u64,
     /// Nodes of the index.
     pub nodes: u64,
@@ -294,6 +296,7 @@ impl Look<'_> {
     fn records(&mut self, table: u8) -> Result<u64, FsckStop> {
         let prefix = [&[table][..], self.barrier.environment().as_bytes()].concat();
         let (mut after, mut present): (Option<Vec<u8>>, u64) = (None, 0);
+        let (mut counting, mut done) = (Counting::default(), Vec::new());
         loop {
             let page = self.state.range(&prefix, after.as_deref(), PAGE)?;
             for entry in &page {
@@ -303,6 +306,11 @@ impl Look<'_> {
                     self.find_record(wrong, &entry.key)?;
                 }
                 self.checked.records += 1;
+                if table == tables::RECORDS {
+                    counting
+                        .record(&entry.key, &mut |directory, counts| keep(&mut done, directory, counts))?;
+                    present += self.directories(&mut done)?;
+                }
                 if self.checked.records.is_multiple_of(PROGRESS_EVERY) {
                     let (checked, of) = (self.checked.records, self.checked.indexed);
                     self.say(Told::Progress { checked, of })?;
@@ -310,9 +318,24 @@ impl Look<'_> {
             }
             match page.into_iter().nth(PAGE - 1) {
                 Some(last) => after = Some(last.key),
-                None => return Ok(present),
+                None => break,
             }
         }
+        counting.finish(&mut |directory, counts| keep(&mut done, directory, counts))?;
+        Ok(present + self.directories(&mut done)?)
+    }
+
+    /// Directories whose records have all been seen; how many of them the index knows.
+    fn directories(&mut self, done: &mut Vec<(Vec<u8>, Counts)>) -> Result<u64, FsckStop> {
+        let mut known = 0;
+        for (directory, counts) in done.drain(..) {
+            let said = self.ask_at(&directory_hash(&directory))?;
+            known += u64::from(said.is_some_and(|state| state.is_some()));
+            if said.is_some_and(|state| Counts::of(state) != counts) {
+                self.find_record(Wrong::Directory, &directory)?;
+            }
+        }
+        Ok(known)
     }
 
     /// `expected` is `None` where the index is not asked, or can't say.
@@ -333,9 +356,12 @@ impl Look<'_> {
 
     /// What the index says of a record; `None` where a node is damaged.
     fn ask(&self, store_key: &[u8]) -> Result<Option<Option<State>>, StoreError> {
+        self.ask_at(&key_hash(store_key))
+    }
+
+    fn ask_at(&self, key: &[u8; 32]) -> Result<Option<Option<State>>, StoreError> {
         let Some(child) = self.root else { return Ok(Some(None)) };
-        let key = key_hash(store_key);
-        let mut walk = Walk { key: &key, path: Path::ROOT, child };
+        let mut walk = Walk { key, path: Path::ROOT, child };
         loop {
             if let Some(state) = self.nodes.go(&mut walk) {
                 return Ok(Some(state));
@@ -361,10 +387,17 @@ impl Look<'_> {
             self.collect(&path, &child, &mut sought)?;
             self.each_key(|key| {
                 sought.remove(&key_hash(key));
+                for length in directories(key) {
+                    sought.remove(&directory_hash(key.get(..length).unwrap_or_default()));
+                }
             })?;
             let named = self.names_of(&sought)?;
             for key in &named {
                 sought.remove(&key_hash(key));
+                // Directories in which it was alone are told with it.
+                for length in directories(key) {
+                    sought.remove(&directory_hash(key.get(..length).unwrap_or_default()));
+                }
                 self.find_record(Wrong::Removed, key)?;
             }
             for key in sought {
@@ -466,4 +499,9 @@ impl Look<'_> {
         }
         self.say(Told::Finding(finding))
     }
+}
+
+fn keep(done: &mut Vec<(Vec<u8>, Counts)>, directory: &[u8], counts: Counts) -> Result<(), FsckStop> {
+    done.push((directory.to_vec(), counts));
+    Ok(())
 }

@@ -31,6 +31,8 @@ pub(crate) struct Pending {
 
 #[derive(Clone, Default)]
 pub(crate) struct Promise {
+    /// Records that came, less those that went.
+    pub(crate) records: i64,
     /// The index that was built for an environment that had none.
     pub(crate) built: Option<Root>,
     pub(crate) keyring_generation: Option<u64>,
@@ -100,6 +102,7 @@ impl Barrier {
         let promise = pending.promise();
         let audit = *lock(&self.audit);
         let last = copy(&lock(&self.head))?;
+        let last_count = last.record_count;
         let (changes, written) = pending.index.all();
         let before = promise.built.or(written).unwrap_or_else(|| self.index.durable());
         let root =
@@ -117,6 +120,7 @@ impl Barrier {
         };
         // Taken last: no record of this batch has a higher one.
         head.rev_high_water = self.reserve();
+        head.record_count = last_count.saturating_add_signed(promise.records);
         head.promise_index(root);
         let plaintext = head.encode().map_err(BarrierError::sealing(Kind::Head))?;
         // Both copies: an older head would promise an index that is there no more.

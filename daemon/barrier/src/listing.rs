@@ -2,7 +2,7 @@
 //!
 //! A skip-scan: what lies deep below one name is jumped over. It asks for pages and takes them as they come, so that the
 //! same scan serves the store and an open transaction.
-use crate::{BarrierError, Listed, barrier::Hex};
+use crate::{BarrierError, Listed, barrier::Hex, index::Counts};
 use coffer_store::Entry;
 use coffer_types::Kind;
 use keystore_format::name::{self, SealedPath};
@@ -81,6 +81,21 @@ impl SkipScan {
         self.limit = if bytes > LARGE_BYTES { PAGE } else { LARGE_PAGE };
         self.after = page.into_iter().last().map(|entry| self.behind(entry.key));
         Ok(is_last)
+    }
+
+    /// The store key of the directory.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// How many names were found.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for Child { listed, .. } in &self.children {
+            counts.records += u64::from(listed.is_record);
+            counts.directories += u64::from(listed.is_directory);
+        }
+        counts
     }
 
     /// The keys that the index has to know for what was found since the last call.

@@ -193,7 +193,7 @@ impl Batch<'_> {
             if expected.is_none() || expected != state_of(old) {
                 return Ok(());
             }
-            self.note(key, state_of(new));
+            self.note_replaced(key, state_of(new));
         }
         self.raw.put(key.to_vec(), new.to_vec())?;
         Ok(())

@@ -27,6 +27,16 @@ pub fn key_hash(store_key: &[u8]) -> [u8; 32] {
     Sha256::digest(store_key).into()
 }
 
+/// `SHA-256("coffer/v1/directory" ‖ 0x00 ‖ prefix)`: where the entry of a directory is in the trie. `prefix` is the store
+/// key up to and with the directory's sealed path.
+#[must_use]
+pub fn directory_hash(prefix: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"coffer/v1/directory\0");
+    hash.update(prefix);
+    hash.finalize().into()
+}
+
 /// `SHA-256("coffer/v1/index" ‖ 0x00 ‖ node)`.
 #[must_use]
 pub fn node_hash(node: &[u8]) -> [u8; 32] {

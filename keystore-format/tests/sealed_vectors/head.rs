@@ -28,7 +28,7 @@ fn full() -> Head {
 
 fn indexed() -> Head {
     let mut head = full();
-    head.promise_index(Some(Child { count: 3, hash: bytes(0x10) }));
+    head.promise_index(Some(Child { count: 5, hash: bytes(0x10) }));
     head
 }
 
@@ -72,8 +72,33 @@ pub(crate) fn vectors() -> Vec<Value> {
             head.promise_index(None);
             head
         }),
-        case_of(&indexed(), "head_of_an_unknown_index", &|h| h[143] = 2, "index version", 143, "UnknownVersion"),
-        case_of(&indexed(), "head_of_an_index_without_a_root", &|h| h[17..49].fill(0), "index root", 17, "Invalid"),
+        case_of(
+            &indexed(),
+            "head_of_an_unknown_index",
+            &|h| h[143] = 2,
+            "index version",
+            143,
+            "UnknownVersion",
+        ),
+        case_of(
+            &indexed(),
+            "head_of_an_index_of_another_length",
+            &|h| {
+                h[142] = 8;
+                h.remove(151);
+            },
+            "index version",
+            143,
+            "Invalid",
+        ),
+        case_of(
+            &indexed(),
+            "head_of_an_index_without_a_root",
+            &|h| h[17..49].fill(0),
+            "index root",
+            17,
+            "Invalid",
+        ),
         case("head_that_is_empty", &|h| h.clear(), "version", 0, "Truncated"),
         case("head_of_an_unknown_version", &|h| h[0] = 0xff, "version", 0, "UnknownVersion"),
         case("head_cut_in_the_index_root", &|h| h.truncate(48), "index root", 17, "Truncated"),

@@ -120,7 +120,14 @@ fn refused_nodes() -> Vec<Value> {
         case("branch_of_none", "", vec![1, 1, 0, 0], "children", 2, "Invalid"),
         case("branch_at_the_end_of_a_hash", &end, branch.clone(), "children", 2, "Invalid"),
         case("branch_cut_in_a_child", "", changed(&branch, |n| n.truncate(60)), "child", 44, "Truncated"),
-        case("branch_with_a_child_of_none", "", changed(&branch, |n| n[51] = 0), "child count", 44, "Invalid"),
+        case(
+            "branch_with_a_child_of_none",
+            "",
+            changed(&branch, |n| n[51] = 0),
+            "child count",
+            44,
+            "Invalid",
+        ),
         case(
             "branch_that_counts_too_much",
             "",

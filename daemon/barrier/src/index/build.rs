@@ -2,11 +2,11 @@
 //!
 //! That is trust on first use: what was put back before this day is taken for right. Nodes are written in pieces and mean
 //! nothing until the head promises them, in one commit; a build that was cut off begins anew.
-use super::{Root, State, cache::Walk, state_of};
+use super::{Counting, Root, State, cache::Walk, state_of};
 use crate::{Barrier, BarrierError, listing::PAGE};
 use coffer_store::{CommitError, commit};
 use keystore_format::{
-    index::{Change, Path, key_hash},
+    index::{Change, Path, directory_hash, key_hash},
     tables,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -27,6 +27,7 @@ impl Barrier {
         let prefix = [&[tables::RECORDS][..], environment.as_bytes()].concat();
         let (mut root, mut after): (Root, Option<Vec<u8>>) = (None, None);
         let mut entries: BTreeMap<[u8; 32], Option<State>> = BTreeMap::new();
+        let (mut directories, mut counting, mut counted) = (BTreeMap::new(), Counting::default(), 0_u64);
         loop {
             let page = self.place.store.range(&prefix, after.as_deref(), PAGE).await?;
             for entry in &page {
@@ -36,8 +37,20 @@ impl Barrier {
                     return Err(BarrierError::Stale("head"));
                 }
                 entries.insert(key_hash(&entry.key), Some(state));
+                counted += 1;
+                counting.record(&entry.key, &mut |directory, counts| -> Result<(), BarrierError> {
+                    directories.insert(directory_hash(directory), counts.state());
+                    Ok(())
+                })?;
             }
             let is_last = page.len() < PAGE;
+            if is_last {
+                counting.finish(&mut |directory, counts| -> Result<(), BarrierError> {
+                    directories.insert(directory_hash(directory), counts.state());
+                    Ok(())
+                })?;
+            }
+            entries.append(&mut directories);
             after = page.into_iter().last().map(|entry| entry.key);
             if is_last || entries.len() >= AT_ONCE {
                 root = self.add_to_index(root, std::mem::take(&mut entries)).await?;
@@ -46,12 +59,14 @@ impl Barrier {
                 break;
             }
         }
-        let counted = root.map_or(0, |root| root.count);
         if counted != records {
             tracing::error!(%environment, records, counted, "the head counts other records than there are: some were taken away or brought back before there was a replay index");
         }
         self.commit(move |batch| -> Result<(), BarrierError> {
-            batch.pending().change(|promise| promise.built = Some(root));
+            batch.pending().change(|promise| {
+                promise.built = Some(root);
+                promise.records = i64::try_from(counted).unwrap_or(i64::MAX).saturating_sub_unsigned(records);
+            });
             Ok(())
         })
         .await

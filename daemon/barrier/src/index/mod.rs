@@ -8,11 +8,13 @@
 //! see either state. [`Roots`] keeps both until it is known which one is durable.
 mod build;
 mod cache;
+mod directories;
 mod pending;
 mod read;
 mod write;
 
 pub(crate) use cache::{Nodes, Walk};
+pub(crate) use directories::{Counting, Counts, directories, is_counted};
 pub(crate) use pending::Changes;
 pub(crate) use read::{Verdict, state_of};
 

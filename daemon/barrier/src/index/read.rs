@@ -1,9 +1,9 @@
 //! Asking the index: what state a record must have.
-use super::{Root, Roots, State, cache::Walk, pending::Known};
+use super::{Root, Roots, State, cache::Walk, directories::Counts, pending::Known};
 use crate::{Barrier, BarrierError, Batch, barrier::Hex};
 use coffer_types::Kind;
 use keystore_format::{
-    index::{Node, Path, key_hash, node_hash},
+    index::{Node, Path, directory_hash, key_hash, node_hash},
     record::Record,
 };
 
@@ -37,11 +37,19 @@ impl Barrier {
         store_key: &[u8],
         found: Option<State>,
     ) -> Result<Verdict, BarrierError> {
-        let key = key_hash(store_key);
+        self.compare_at(roots, &key_hash(store_key), |state| state == found).await
+    }
+
+    async fn compare_at(
+        &self,
+        roots: &Roots,
+        key: &[u8; 32],
+        is_right: impl Fn(Option<State>) -> bool,
+    ) -> Result<Verdict, BarrierError> {
         let mut said = Said::State(None);
         for root in roots.candidates() {
-            said = self.ask(root, &key).await?;
-            if matches!(said, Said::State(state) if state == found) {
+            said = self.ask(root, key).await?;
+            if matches!(said, Said::State(state) if is_right(state)) {
                 return Ok(Verdict::Right);
             }
         }
@@ -52,6 +60,17 @@ impl Barrier {
             Said::State(_) => Ok(Verdict::Wrong),
             Said::NoNode(path) => Err(self.index_damaged(&path)),
         }
+    }
+
+    /// Whether a listing that found `found` in the directory of this prefix found all. `roots` were taken before it began.
+    pub(crate) async fn is_whole(
+        &self,
+        roots: &Roots,
+        prefix: &[u8],
+        found: Counts,
+    ) -> Result<Verdict, BarrierError> {
+        let key = directory_hash(prefix);
+        self.compare_at(roots, &key, |state| Counts::of(state) == found).await
     }
 
     /// Whether a listing may show what it saw at `store_key`.
@@ -129,6 +148,17 @@ impl Barrier {
         BarrierError::Removed(kind)
     }
 
+    /// Names a directory in which something is missing, or has been brought back.
+    pub(crate) fn not_whole(&self, kind: Kind, prefix: &[u8]) -> BarrierError {
+        tracing::error!(
+            environment = %self.environment(),
+            kind = ?kind,
+            directory = %Hex(prefix),
+            "a directory has other records than the replay index counts: some were taken away on disk"
+        );
+        BarrierError::Removed(kind)
+    }
+
     pub(crate) fn index_damaged(&self, path: &Path) -> BarrierError {
         tracing::error!(
             environment = %self.environment(),
@@ -142,9 +172,13 @@ impl Barrier {
 impl Batch<'_> {
     /// What the index says of `store_key`, as of this very transaction.
     pub(crate) fn expected(&mut self, store_key: &[u8]) -> Result<Option<State>, BarrierError> {
-        let key = key_hash(store_key);
+        self.expected_at(&key_hash(store_key))
+    }
+
+    /// What the index says of `key`, as of this very transaction.
+    pub(super) fn expected_at(&mut self, key: &[u8; 32]) -> Result<Option<State>, BarrierError> {
         let known = match self.barrier.newest_pending() {
-            Some(pending) => pending.index.find(&key),
+            Some(pending) => pending.index.find(key),
             None => Known::Below(None),
         };
         let root = match known {
@@ -152,7 +186,7 @@ impl Batch<'_> {
             Known::Below(root) => root.unwrap_or_else(|| self.barrier.index.durable()),
         };
         let Some(child) = root else { return Ok(None) };
-        let mut walk = Walk { key: &key, path: Path::ROOT, child };
+        let mut walk = Walk { key, path: Path::ROOT, child };
         loop {
             if let Some(state) = self.barrier.index.nodes.go(&mut walk) {
                 return Ok(state);
@@ -164,8 +198,25 @@ impl Batch<'_> {
         }
     }
 
-    /// Notes for the index what becomes of the record at `store_key` in this batch.
-    pub(crate) fn note(&mut self, store_key: &[u8], state: Option<State>) {
-        self.pending().index.note(key_hash(store_key), state);
+    /// Notes for the index that the record at `store_key` stays and has another state.
+    pub(crate) fn note_replaced(&mut self, store_key: &[u8], state: Option<State>) {
+        self.note_at(key_hash(store_key), state);
+    }
+
+    /// Notes for the index and the head what becomes of the record at `store_key`; whether there was one.
+    pub(crate) fn note(&mut self, store_key: &[u8], state: Option<State>) -> Result<bool, BarrierError> {
+        let key = key_hash(store_key);
+        let was_there = self.expected_at(&key)?.is_some();
+        self.note_at(key, state);
+        if was_there != state.is_some() {
+            let one = if was_there { -1 } else { 1 };
+            self.pending().change(|promise| promise.records += one);
+            self.count(store_key, !was_there)?;
+        }
+        Ok(was_there)
+    }
+
+    pub(super) fn note_at(&mut self, key: [u8; 32], state: Option<State>) {
+        self.pending().index.note(key, state);
     }
 }
