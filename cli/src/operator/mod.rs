@@ -1,4 +1,5 @@
 //! The ceremonies: initialise, unseal, seal, rotate, back up, restore.
+mod fsck;
 mod holders;
 mod init;
 mod snapshot;
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Rotate,
     /// Show the epoch that new records are sealed under
     KeyStatus,
+    /// Look at every record of the environment: whether one was altered, put back or taken away on disk
+    Fsck,
     /// Back up the whole store, bring it back, or look into a backup
     #[command(subcommand)]
     Snapshot(snapshot::Command),
@@ -38,6 +41,7 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
         Command::Status => status(connection).await,
         Command::Rotate => rotate(connection).await,
         Command::KeyStatus => key_status(connection).await,
+        Command::Fsck => fsck::run(connection).await,
         Command::Snapshot(command) => snapshot::run(connection, command).await,
     }
 }

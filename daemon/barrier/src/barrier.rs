@@ -13,7 +13,7 @@ use coffer_types::{Clock, Entropy, EnvironmentId, Kind, MountId, Timestamp};
 use keystore_format::{head::Head, kdf::Context, leaf};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// Encryptions under one epoch after which it is time for a new one.
@@ -54,6 +54,8 @@ pub struct Barrier {
     pub(crate) pending: Mutex<Vec<Weak<Pending>>>,
     /// The audit tree as last told.
     pub(crate) audit: Mutex<Audit>,
+    /// Whether somebody has the turn to look at everything; see [`Barrier::fsck_turn`].
+    pub(crate) is_looked_at: AtomicBool,
     /// What the rooms above remember of this environment's mounts; see [`View::memory`].
     pub(crate) memory: Memory,
 }
@@ -96,6 +98,7 @@ impl Barrier {
             audit: Mutex::new(Audit { size: head.audit_size, root: head.audit_root }),
             head: Mutex::new(head),
             pending: Mutex::default(),
+            is_looked_at: AtomicBool::new(false),
             memory: Memory::default(),
         })
     }

@@ -17,7 +17,11 @@ use keystore_format::{
     seal_record::Unverified,
     tables::{self, MetaItem},
 };
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// Records read at once.
 const PAGE: usize = 64;
@@ -113,7 +117,32 @@ impl From<StoreError> for FsckStop {
     }
 }
 
+/// The leave to look at everything: one at a time in an environment.
+pub struct FsckTurn(Arc<Barrier>);
+
+impl Drop for FsckTurn {
+    fn drop(&mut self) {
+        self.0.is_looked_at.store(false, Ordering::Release);
+    }
+}
+
+impl FsckTurn {
+    /// As [`Barrier::fsck`].
+    ///
+    /// # Errors
+    /// As [`Barrier::fsck`].
+    pub fn look(self, tell: &mut dyn FnMut(Told) -> ControlFlow<()>) -> Result<Checked, FsckStop> {
+        self.0.fsck(tell)
+    }
+}
+
 impl Barrier {
+    /// Takes the turn to look at everything; `None` while somebody else has it.
+    pub fn fsck_turn(self: &Arc<Self>) -> Option<FsckTurn> {
+        let was_taken = self.is_looked_at.swap(true, Ordering::AcqRel);
+        (!was_taken).then(|| FsckTurn(Arc::clone(self)))
+    }
+
     /// Looks at everything and tells `tell`, which may break off. Blocks: for a thread of its own.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ pub use barrier::{Barrier, EpochStatus, Place, ROTATE_AFTER_ENCRYPTIONS};
 pub use batch::{Batch, Tx};
 pub use create::Created;
 pub use error::BarrierError;
-pub use fsck::{Checked, Finding, FsckStop, Told, Wrong};
+pub use fsck::{Checked, Finding, FsckStop, FsckTurn, Told, Wrong};
 pub use keystore_format::kdf::Context;
 pub use meta::{erase_environment, put_store_id, read_seal_record, read_store_id, store_id_key};
 pub use reencrypt::Progress;
