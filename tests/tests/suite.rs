@@ -35,6 +35,7 @@ mod faults;
 mod holders;
 mod hvac;
 mod passwords;
+mod put_back;
 mod readme;
 mod rule_1_one_path;
 mod rule_2_ids;

@@ -74,8 +74,14 @@ fn advice(findings: &[FsckFinding]) -> Vec<String> {
             "altered",
             "altered: its bytes were changed, or it was moved here. Write it anew, or restore a snapshot.",
         ),
-        ("replayed", "put back: it is an older copy. Write it anew, or restore a snapshot."),
-        ("returned", "brought back: it had been deleted. Delete it again."),
+        (
+            "replayed",
+            "put back: it is an older copy. Write it anew where that does not read it first (KV v1, policies, roles), or restore a snapshot.",
+        ),
+        (
+            "returned",
+            "brought back: it had been deleted. Delete it again where that does not read it first, or restore a snapshot.",
+        ),
         (
             "removed",
             "taken away: it was not deleted by the daemon. Write it anew, or restore a snapshot. One without a name is known by its hash only: what asks for it by name says so.",
