@@ -53,14 +53,14 @@ def number(value, length):
     return int(value).to_bytes(length, "big")
 
 
-def read_tail(reader):
+def read_tail(reader, known=()):
     entries = []
     while reader.rest():
         at = reader.at
         tag = reader.number(2, "tail tag")
         if entries and entries[-1]["tag"] >= tag:
             raise FormatError("tail tag", at, "NotCanonical")
-        if tag < 0x8000:
+        if tag < 0x8000 and tag not in known:
             raise FormatError("tail tag", at, "UnknownTag")
         value = reader.take(reader.number(4, "tail length"), "tail value")
         entries.append({"tag": tag, "value": value.hex()})

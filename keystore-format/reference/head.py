@@ -1,6 +1,6 @@
 """Chapter 8: the head."""
 
-from common import Reader, make_tail, number, raw, read_tail, refuses, same
+from common import FormatError, Reader, make_tail, number, raw, read_tail, refuses, same
 
 
 def decode(head):
@@ -13,12 +13,20 @@ def decode(head):
     audit_root = reader.take(32, "audit root").hex()
     incarnation = reader.take(16, "incarnation").hex()
     numbers.append(reader.number(8, "TPM counter"))
+    tail = read_tail(reader, known=(1,))
+    index = [bytes.fromhex(entry["value"]) for entry in tail if entry["tag"] == 1]
+    if index and len(index[0]) != 9:
+        raise FormatError("index version", 143, "Invalid")
+    if index and index[0][0] != 1:
+        raise FormatError("index version", 143, "UnknownVersion")
+    if index and index_root == "00" * 32:
+        raise FormatError("index root", 17, "Invalid")
     return {
         "numbers": [str(value) for value in numbers],
         "index_root": index_root,
         "audit_root": audit_root,
         "incarnation": incarnation,
-        "tail": read_tail(reader),
+        "tail": tail,
     }
 
 

@@ -20,6 +20,7 @@ pub mod fields;
 pub mod frame;
 pub mod head;
 pub mod ids;
+pub mod index;
 pub mod kdf;
 pub mod keyring;
 pub mod leaf;

@@ -9,7 +9,7 @@ pub const META: u8 = 1;
 pub const RECORDS: u8 = 2;
 /// Audit leaves committed with their effect and not yet appended to the journal.
 pub const OUTBOX: u8 = 3;
-/// Nodes of the replay index; reserved.
+/// Nodes of the replay index.
 pub const INDEX: u8 = 4;
 
 /// Which of two copies. A new generation overwrites the older copy, so one valid copy always exists.

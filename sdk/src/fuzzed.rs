@@ -26,6 +26,7 @@ pub fn answers(bytes: &[u8]) {
     assert!(refusal.retry_after.is_none_or(|seconds| line.contains(&seconds.to_string())));
     let answer = Answer::from(whole);
     config::fuzz(line);
+    let _ = crate::fsck::event(body);
     receipt::fuzz(line, &answer);
     transit::fuzz(&answer);
     if let Some(metadata) = data::<Metadata>(&answer) {

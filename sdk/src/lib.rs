@@ -27,6 +27,7 @@ mod config;
 mod connect;
 mod envelope;
 mod error;
+mod fsck;
 mod fuzzed;
 mod kv;
 pub mod offline;
@@ -43,6 +44,7 @@ pub use client::{Answer, Call, Client};
 pub use config::Builder;
 pub use envelope::Envelope;
 pub use error::{Cause, Error, Refusal, Result};
+pub use fsck::{FsckEnd, FsckEvent, FsckFinding};
 #[doc(hidden)]
 pub use fuzzed::{answers as fuzz, files as fuzz_files};
 pub use http::Method;

@@ -391,6 +391,7 @@ fn generate_root(told: &mut Told) {
 }
 
 async fn backup(told: &mut Told) {
+    told.says(&["operator", "fsck"], "Whole: ", ("/whole", json!(true)));
     told.says(&["operator", "snapshot", "save", "backup"], "Saved ", ("/size_bytes", Value::Null));
     told.says(&["operator", "snapshot", "inspect", "backup"], "2 of 3 shares", ("/records", Value::Null));
     // The same words typed at another, new daemon.

@@ -38,6 +38,32 @@ pub(crate) async fn overwrite(data: &Path, changes: Vec<Entry>) {
     .unwrap();
 }
 
+/// Writes these where nothing lies.
+pub(crate) async fn write(data: &Path, entries: Vec<Entry>) {
+    let store = RedbStore::open(file(data), Options::default()).unwrap();
+    commit(&store, move |transaction| {
+        for Entry { key, value } in &entries {
+            assert!(!transaction.put(key.clone(), value.clone()).map_err(CommitError::<Infallible>::Store)?);
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Takes these away.
+pub(crate) async fn remove(data: &Path, entries: Vec<Entry>) {
+    let store = RedbStore::open(file(data), Options::default()).unwrap();
+    commit(&store, move |transaction| {
+        for Entry { key, .. } in &entries {
+            assert!(transaction.delete(key).map_err(CommitError::<Infallible>::Store)?);
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
 /// The records of one kind.
 pub(crate) fn of_kind(entries: &[Entry], kind: coffer_types::Kind) -> Vec<Entry> {
     let is_wanted = |entry: &&Entry| {
@@ -111,6 +137,12 @@ impl Opened {
         };
         let keyring = [Slot::A, Slot::B].into_iter().filter_map(copy).max_by_key(|ring| ring.generation);
         Self { context, root_key, keyring: keyring.expect("a keyring that opens") }
+    }
+
+    /// Whether this is the record of `path` in its mount.
+    pub(crate) fn is_path(&self, entry: &Entry, path: &str) -> bool {
+        let place = StoreKey::parse(&entry.key).unwrap();
+        self.sealed_path(place.mount, path) == place.path
     }
 
     /// Whether this is the environment of the record at this store key.

@@ -37,6 +37,7 @@ mod holders_agree;
 mod hvac;
 mod many_targets;
 mod passwords;
+mod put_back;
 mod readme;
 mod rollback;
 mod rule_1_one_path;

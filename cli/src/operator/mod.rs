@@ -1,5 +1,6 @@
 //! The ceremonies: initialise, unseal, seal, rotate, back up, restore.
 mod ceremony;
+mod fsck;
 mod generate_root;
 mod holders;
 mod init;
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     /// Make a root token with the holders of shares, for when there is none
     #[command(subcommand, after_help = GENERATE_ROOT_POLICY)]
     GenerateRoot(generate_root::Command),
+    /// Look at every record of the environment: whether one was altered, put back or taken away on disk
+    Fsck,
     /// Back up the whole store, bring it back, or look into a backup
     #[command(subcommand)]
     Snapshot(snapshot::Command),
@@ -85,6 +88,7 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
         Command::Rekey(command) => rekey::run(connection, command).await,
         Command::RotateRoot { ask_pin } => rekey::rotate_root(connection, ask_pin).await,
         Command::GenerateRoot(command) => generate_root::run(connection, command).await,
+        Command::Fsck => fsck::run(connection).await,
         Command::Snapshot(command) => snapshot::run(connection, command).await,
     }
 }

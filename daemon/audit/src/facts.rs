@@ -75,7 +75,7 @@ pub fn status_of(result: &Result<Answer, Fault>) -> u16 {
             Fault::UnsupportedMediaType(_) => 415,
             Fault::Sealed | Fault::Unavailable(_) => 503,
             Fault::Full => 507,
-            Fault::Internal(_) => 500,
+            Fault::OnDisk(_) | Fault::Internal(_) => 500,
         },
     }
 }
@@ -95,6 +95,7 @@ pub const fn fault_name(fault: &Fault) -> &'static str {
         Fault::Sealed => "sealed",
         Fault::Unavailable(_) => "unavailable",
         Fault::Full => "full",
+        Fault::OnDisk(_) => "altered_on_disk",
         Fault::Internal(_) => "internal",
     }
 }

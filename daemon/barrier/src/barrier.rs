@@ -3,6 +3,7 @@ use crate::{
     BarrierError,
     batch::Batch,
     head::{self, Pending},
+    index::{Index, Verdict, state_of},
     keys::{Keys, NotOpened},
     view::{Memory, Plain, View},
 };
@@ -12,7 +13,7 @@ use coffer_types::{Clock, Entropy, EnvironmentId, Kind, MountId, Timestamp};
 use keystore_format::{head::Head, kdf::Context, leaf};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// Encryptions under one epoch after which it is time for a new one.
@@ -47,10 +48,14 @@ pub struct Barrier {
     epoch_start: AtomicU64,
     /// The head as last made durable.
     pub(crate) head: Mutex<Head>,
+    /// Which state of each record is the present one.
+    pub(crate) index: Index,
     /// What works of the open batch want in the next head; see [`crate::head`].
     pub(crate) pending: Mutex<Vec<Weak<Pending>>>,
     /// The audit tree as last told.
     pub(crate) audit: Mutex<Audit>,
+    /// Whether somebody has the turn to look at everything; see [`Barrier::fsck_turn`].
+    pub(crate) is_looked_at: AtomicBool,
     /// What the rooms above remember of this environment's mounts; see [`View::memory`].
     pub(crate) memory: Memory,
 }
@@ -89,9 +94,11 @@ impl Barrier {
             keys: RwLock::new(Some(keys)),
             revisions: AtomicU64::new(last_revision),
             epoch_start: AtomicU64::new(epoch_start),
+            index: Index::of(head.index().flatten()),
             audit: Mutex::new(Audit { size: head.audit_size, root: head.audit_root }),
             head: Mutex::new(head),
             pending: Mutex::default(),
+            is_looked_at: AtomicBool::new(false),
             memory: Memory::default(),
         })
     }
@@ -165,6 +172,7 @@ impl Barrier {
     pub fn close(&self) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = None;
         self.memory.forget();
+        self.index.nodes.forget();
     }
 
     /// Where the store keeps the token of this digest: `HMAC(token key, digest)`.
@@ -349,16 +357,26 @@ impl Barrier {
         }
     }
 
-    /// Reads and opens the record at `store_key`.
+    /// Reads and opens the record at `store_key`. What is given out, also that there is nothing, is what the replay index
+    /// promises.
     pub(crate) async fn read(&self, kind: Kind, store_key: &[u8]) -> Result<Option<Plain>, BarrierError> {
-        let mut before: Option<Vec<u8>> = None;
         loop {
-            let Some(sealed) = self.place.store.get(store_key).await? else { return Ok(None) };
-            match self.with_keys(|keys| Ok(keys.open(kind, store_key, &sealed)))? {
-                Ok((header, bytes)) => return Ok(Some(Plain { bytes, revision: header.rev })),
-                // Between the read and the opening the record may have been re-encrypted and its epoch dropped.
-                Err(NotOpened::EpochGone) if before.as_ref() != Some(&sealed) => before = Some(sealed),
-                Err(_) => return Err(self.damaged(kind, store_key)),
+            let roots = self.index.roots();
+            let sealed = self.place.store.get(store_key).await?;
+            let found = sealed.as_deref().and_then(state_of);
+            let plain = match sealed {
+                None => None,
+                Some(sealed) => match self.with_keys(|keys| Ok(keys.open(kind, store_key, &sealed)))? {
+                    Ok((header, bytes)) => Some(Plain { bytes, revision: header.rev }),
+                    // Between the read and the opening the record may have been re-encrypted and its epoch dropped.
+                    Err(NotOpened::EpochGone) if self.index.moved_on(&roots) => continue,
+                    Err(_) => return Err(self.damaged(kind, store_key)),
+                },
+            };
+            match self.compare(&roots, store_key, found).await? {
+                Verdict::Right => return Ok(plain),
+                Verdict::Wrong => return Err(self.not_as_indexed(kind, store_key, plain.is_some())),
+                Verdict::ReadAgain => {}
             }
         }
     }
@@ -419,6 +437,7 @@ pub(crate) fn as_store_error(error: BarrierError) -> StoreError {
         BarrierError::Store(error) => error,
         BarrierError::TooLarge => StoreError::TooLarge,
         BarrierError::Entropy => StoreError::Io(std::io::ErrorKind::Other),
+        BarrierError::Index => StoreError::Corrupted,
         _ => head::NOT_SEALED,
     }
 }

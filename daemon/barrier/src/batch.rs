@@ -2,11 +2,15 @@
 use crate::{
     Barrier, BarrierError, Listed, Plain,
     head::Pending,
-    listing::{PAGE, SkipScan},
+    index::{is_counted, state_of},
+    listing::{Child, PAGE, SkipScan},
 };
 use coffer_store::Transaction;
 use coffer_types::{CanonicalPath, EntropyError, Kind, MountId, Timestamp};
-use keystore_format::{name, tables};
+use keystore_format::{
+    name::{self, SealedPath},
+    tables,
+};
 use std::sync::Arc;
 
 /// Versions stay below this, so that in a directory a name's versions sort before what lies below the name.
@@ -53,7 +57,6 @@ impl<'t> Batch<'t> {
     pub fn erase_some(&mut self, mount: MountId, limit: u64) -> Result<u64, BarrierError> {
         let environment = self.barrier.environment();
         let prefix = [&[tables::RECORDS][..], environment.as_bytes(), mount.as_bytes()].concat();
-        let pending = self.pending();
         let mut after: Option<Vec<u8>> = None;
         let mut erased = 0;
         while erased < limit {
@@ -61,9 +64,9 @@ impl<'t> Batch<'t> {
             let page = self.raw.range(&prefix, after.as_deref(), wanted)?;
             for entry in &page {
                 self.raw.delete(&entry.key)?;
+                self.note(&entry.key, None)?;
             }
             erased += page.len() as u64;
-            pending.change(|promise| promise.records -= page.len() as i64);
             match page.into_iter().last() {
                 Some(last) => after = Some(last.key),
                 None => break,
@@ -135,16 +138,26 @@ impl Tx<'_, '_> {
         version: Option<u64>,
     ) -> Result<Option<Plain>, BarrierError> {
         let key = self.store_key(kind, path, version)?;
-        match self.batch.raw.get(&key)? {
-            Some(sealed) => self.batch.barrier.open_record(kind, &key, &sealed).map(Some),
-            None => Ok(None),
+        let barrier = self.batch.barrier;
+        let expected = self.batch.expected(&key)?;
+        let Some(sealed) = self.batch.raw.get(&key)? else {
+            return if expected.is_none() {
+                Ok(None)
+            } else {
+                Err(barrier.not_as_indexed(kind, &key, false))
+            };
+        };
+        let plain = barrier.open_record(kind, &key, &sealed)?;
+        if expected.is_none() || expected != state_of(&sealed) {
+            return Err(barrier.not_as_indexed(kind, &key, true));
         }
+        Ok(Some(plain))
     }
 
-    /// Seals and writes a record; returns its revision.
+    /// Seals and writes a record, whatever is there; returns its revision.
     ///
     /// # Errors
-    /// Where the store or the generator fails.
+    /// Where the store or the generator fails; [`BarrierError::Index`].
     pub fn put(
         &mut self,
         kind: Kind,
@@ -156,17 +169,19 @@ impl Tx<'_, '_> {
             return Err(BarrierError::TooLarge);
         }
         let key = self.store_key(kind, path, version)?;
-        let pending = self.batch.pending();
         let (sealed, revision) = self.batch.barrier.seal(kind, &key, plaintext)?;
-        let replaced = self.batch.raw.put(key, sealed)?;
-        pending.change(|promise| promise.records += i64::from(!replaced));
+        // Asks the index for the way too: what the end of the batch needs is then at hand, and a damaged node is this work's
+        // fault and no other's.
+        self.batch.note(&key, state_of(&sealed))?;
+        self.batch.raw.put(key, sealed)?;
         Ok(revision)
     }
 
-    /// Deletes a record; returns whether it was there.
+    /// Deletes a record; returns whether it was there by the index. One that was put back on disk is deleted and was not
+    /// there; one that was taken away was.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// Where the store fails; [`BarrierError::Index`].
     pub fn delete(
         &mut self,
         kind: Kind,
@@ -174,27 +189,49 @@ impl Tx<'_, '_> {
         version: Option<u64>,
     ) -> Result<bool, BarrierError> {
         let key = self.store_key(kind, path, version)?;
-        let was_there = self.batch.raw.delete(&key)?;
+        let was_there = self.batch.expected(&key)?.is_some();
         if was_there {
-            self.batch.pending().change(|promise| promise.records -= 1);
+            self.batch.note(&key, None)?;
+        }
+        if self.batch.raw.delete(&key)? {
+            // Also where it was not in the index: then a head is written with what is deleted.
+            self.batch.pending();
         }
         Ok(was_there)
     }
 
-    /// The names directly below `directory`, in the order of their bytes.
+    /// The names directly below `directory`, in the order of their bytes, checked as [`crate::View::list`] does.
     ///
     /// # Errors
-    /// Where the store fails or a name does not open.
+    /// Where the store fails, a name does not open, or a record was brought back or taken away.
     pub fn list(&mut self, kind: Kind, directory: &CanonicalPath) -> Result<Vec<Listed>, BarrierError> {
+        let mount = self.mount;
+        let directory = self.batch.barrier.with_keys(|keys| keys.seal_path(mount, directory))?;
+        Ok(self.children(kind, &directory)?.into_iter().map(|child| child.listed).collect())
+    }
+
+    pub(crate) fn children(
+        &mut self,
+        kind: Kind,
+        directory: &SealedPath,
+    ) -> Result<Vec<Child>, BarrierError> {
         let (barrier, mount) = (self.batch.barrier, self.mount);
-        let directory = barrier.with_keys(|keys| keys.seal_path(mount, directory))?;
-        let prefix = name::prefix(tables::RECORDS, barrier.environment(), mount, kind as u16, &directory);
+        let prefix = name::prefix(tables::RECORDS, barrier.environment(), mount, kind as u16, directory);
         let mut scan = SkipScan::new(kind, prefix, directory.clone());
         loop {
             let (prefix, after, limit) = scan.wanted();
             let page = self.batch.raw.range(prefix, after, limit)?;
-            if barrier.take_page(&mut scan, page, mount, &directory)? {
-                return Ok(scan.finish().into_iter().map(|child| child.listed).collect());
+            let is_last = barrier.take_page(&mut scan, page, mount, directory)?;
+            for seen in scan.take_seen() {
+                if self.batch.expected(&seen)?.is_none() {
+                    return Err(barrier.not_as_indexed(kind, &seen, true));
+                }
+            }
+            if is_last && is_counted(kind) && !self.batch.is_whole(scan.prefix(), scan.counts())? {
+                return Err(barrier.not_whole(kind, scan.prefix()));
+            }
+            if is_last {
+                return Ok(scan.finish());
             }
         }
     }

@@ -32,7 +32,8 @@ impl Barrier {
         let incarnation = coffer_types::random(&*place.entropy)?;
         let keys = Keys::new(place.context, root_key, &keyring);
         // Generation 0 is never written: the first batch makes the head of generation 1.
-        let head = Head { keyring_generation: keyring.generation, incarnation, ..Head::default() };
+        let mut head = Head { keyring_generation: keyring.generation, incarnation, ..Head::default() };
+        head.promise_index(None);
         Ok(Created { barrier: Barrier::assemble(place, keys, head, 0, 0), keyring: copies })
     }
 }

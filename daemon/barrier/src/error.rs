@@ -11,6 +11,12 @@ pub enum BarrierError {
     Store(StoreError),
     /// The record on disk was altered, moved or is of an epoch that is gone.
     Damaged(Kind),
+    /// The record opens and is not the newest: an older copy was put back, or one that had been deleted.
+    Replayed(Kind),
+    /// There should be a record: it was taken away behind the daemon's back.
+    Removed(Kind),
+    /// A node of the replay index was altered or taken away: what lies below it can't be checked.
+    Index,
     /// No randomness for a nonce or a key.
     Entropy,
     /// The path can't be stored.
@@ -32,6 +38,12 @@ impl fmt::Display for BarrierError {
         match self {
             Self::Store(error) => write!(f, "the store failed: {error}"),
             Self::Damaged(kind) => write!(f, "a record of kind {kind:?} was altered on disk or moved"),
+            Self::Replayed(kind) => write!(
+                f,
+                "an older copy of a record of kind {kind:?} was put back on disk, or one that had been deleted"
+            ),
+            Self::Removed(kind) => write!(f, "a record of kind {kind:?} was taken away on disk"),
+            Self::Index => f.write_str("a node of the replay index was altered on disk or taken away"),
             Self::Entropy => f.write_str("the operating system gave no randomness"),
             Self::Path(error) => f.write_str(error.message()),
             Self::TooLarge => f.write_str("the value is larger than a record may be"),
@@ -63,6 +75,12 @@ impl From<EntropyError> for BarrierError {
 }
 
 impl BarrierError {
+    /// Whether a record, or what stands for it in the index, is not as it should be, and the others may be.
+    #[must_use]
+    pub const fn is_of_records(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Replayed(_) | Self::Removed(_) | Self::Index)
+    }
+
     /// Why bytes could not be made: sealing fails only where something is too long.
     pub(crate) fn sealing(kind: Kind) -> impl Fn(FormatError) -> Self {
         move |error| match error.fault {

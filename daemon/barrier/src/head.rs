@@ -7,26 +7,34 @@
 use crate::{
     Barrier, BarrierError,
     barrier::{as_store_error, lock},
+    index::{Changes, Root},
+    keyring::SLOTS,
 };
 use coffer_secmem::Key32;
 use coffer_store::{StoreError, Transaction};
 use coffer_types::Kind;
 use keystore_format::{
     head::Head,
-    tables::{self, MetaItem, Slot},
+    tables::{self, MetaItem},
 };
 use std::sync::{Arc, Mutex, Weak};
 
 /// What the store is told when the head of a batch can't be sealed: the environment was closed meanwhile.
 pub(crate) const NOT_SEALED: StoreError = StoreError::Closed;
 
-/// What an open batch will change in the head.
+/// What an open batch will change in the head, and in the index that the head promises.
 #[derive(Default)]
-pub(crate) struct Pending(Mutex<Promise>);
+pub(crate) struct Pending {
+    promise: Mutex<Promise>,
+    pub(crate) index: Arc<Changes>,
+}
 
 #[derive(Clone, Default)]
 pub(crate) struct Promise {
+    /// Records that came, less those that went.
     pub(crate) records: i64,
+    /// The index that was built for an environment that had none.
+    pub(crate) built: Option<Root>,
     pub(crate) keyring_generation: Option<u64>,
     pub(crate) seal_generation: Option<u64>,
     pub(crate) incarnation: Option<[u8; 16]>,
@@ -37,11 +45,11 @@ pub(crate) struct Promise {
 
 impl Pending {
     pub(crate) fn change(&self, change: impl FnOnce(&mut Promise)) {
-        change(&mut lock(&self.0));
+        change(&mut lock(&self.promise));
     }
 
     pub(crate) fn promise(&self) -> Promise {
-        lock(&self.0).clone()
+        lock(&self.promise).clone()
     }
 }
 
@@ -58,8 +66,9 @@ impl Barrier {
         {
             return Arc::clone(mine);
         }
-        let promise = newest.map(|newest| newest.promise()).unwrap_or_default();
-        let pending = Arc::new(Pending(Mutex::new(promise)));
+        let promise = newest.as_ref().map(|newest| newest.promise()).unwrap_or_default();
+        let index = Changes::after(newest.map(|newest| Arc::clone(&newest.index)));
+        let pending = Arc::new(Pending { promise: Mutex::new(promise), index: Arc::new(index) });
         lock(&self.pending).push(Arc::downgrade(&pending));
         let (barrier, promised) = (self.me.upgrade(), Arc::clone(&pending));
         transaction.at_end(
@@ -94,10 +103,15 @@ impl Barrier {
         let promise = pending.promise();
         let audit = *lock(&self.audit);
         let last = copy(&lock(&self.head))?;
-        let head = Head {
+        let last_count = last.record_count;
+        let (changes, written) = pending.index.all();
+        let before = promise.built.or(written).unwrap_or_else(|| self.index.durable());
+        let root =
+            if changes.is_empty() { before } else { self.change_index(transaction, before, &changes)? };
+        pending.index.set_written(root);
+        let mut head = Head {
             generation: last.generation + 1,
             rev_high_water: 0,
-            record_count: last.record_count.saturating_add_signed(promise.records),
             keyring_generation: promise.keyring_generation.unwrap_or(last.keyring_generation),
             seal_generation: promise.seal_generation.unwrap_or(last.seal_generation),
             audit_size: audit.size,
@@ -106,18 +120,26 @@ impl Barrier {
             tpm_counter: promise.tpm_counter.unwrap_or(last.tpm_counter),
             ..last
         };
-        let nonce = self.nonce()?;
         // Taken last: no record of this batch has a higher one.
-        let revision = self.reserve();
-        let head = Head { rev_high_water: revision, ..head };
-        let store_key = tables::meta_key(self.environment(), MetaItem::Head, Slot::of(head.generation));
+        head.rev_high_water = self.reserve();
+        head.record_count = last_count.saturating_add_signed(promise.records);
+        head.promise_index(root);
         let plaintext = head.encode().map_err(BarrierError::sealing(Kind::Head))?;
-        let sealed =
-            self.with_keys(|keys| keys.seal(Kind::Head, &store_key, revision, &nonce, &plaintext))?;
-        transaction.put(store_key, sealed)?;
+        // Both copies: an older head would promise an index that is there no more.
+        for slot in SLOTS {
+            let nonce = self.nonce()?;
+            let store_key = tables::meta_key(self.environment(), MetaItem::Head, slot);
+            let revision = head.rev_high_water;
+            let sealed =
+                self.with_keys(|keys| keys.seal(Kind::Head, &store_key, revision, &nonce, &plaintext))?;
+            transaction.put(store_key, sealed)?;
+        }
+        let next = Arc::new(root);
+        self.index.announce(&next);
         // Keeps the promise alive until it is durable: a later end of the same batch goes on from it.
         transaction.after(Box::new(move || {
             *lock(&self.head) = head;
+            self.index.settle(*next);
             drop(pending);
         }));
         Ok(())

@@ -4,14 +4,18 @@
 //! it holds the keys. Reads go through a [`View`] of one mount, writes through a [`Batch`] that exists only inside
 //! the store's committer. [`Barrier::close`] takes the keys away from everyone who still holds one.
 //!
-//! Deliberately missing: what a record means, who may read it, and the replay index (the head keeps its place).
+//! A record is given out only in the state that the replay index promises.
+//!
+//! Deliberately missing: what a record means, and who may read it.
 #![forbid(unsafe_code)]
 
 mod barrier;
 mod batch;
 mod create;
 mod error;
+mod fsck;
 mod head;
+mod index;
 mod keyring;
 mod keys;
 mod listing;
@@ -27,6 +31,7 @@ pub use barrier::{Barrier, EpochStatus, Place, ROTATE_AFTER_ENCRYPTIONS};
 pub use batch::{Batch, Tx};
 pub use create::Created;
 pub use error::BarrierError;
+pub use fsck::{Checked, Finding, FsckStop, FsckTurn, Told, Wrong};
 pub use keystore_format::kdf::Context;
 pub use meta::{erase_environment, put_store_id, read_seal_record, read_store_id, store_id_key};
 pub use reencrypt::Progress;

@@ -2,7 +2,7 @@
 //!
 //! A skip-scan: what lies deep below one name is jumped over. It asks for pages and takes them as they come, so that the
 //! same scan serves the store and an open transaction.
-use crate::{BarrierError, Listed, barrier::Hex};
+use crate::{BarrierError, Listed, barrier::Hex, index::Counts};
 use coffer_store::Entry;
 use coffer_types::Kind;
 use keystore_format::name::{self, SealedPath};
@@ -28,12 +28,15 @@ pub(crate) struct SkipScan {
     after: Option<Vec<u8>>,
     limit: usize,
     children: Vec<Child>,
+    /// Keys of records that speak for what was found and have not been checked yet: one for each name, and one for what
+    /// lies below it.
+    seen: Vec<Vec<u8>>,
 }
 
 impl SkipScan {
     /// Below `prefix`, the store key of the sealed `directory`.
     pub(crate) fn new(kind: Kind, prefix: Vec<u8>, directory: SealedPath) -> Self {
-        Self { kind, prefix, directory, after: None, limit: PAGE, children: Vec::new() }
+        Self { kind, prefix, directory, after: None, limit: PAGE, children: Vec::new(), seen: Vec::new() }
     }
 
     /// The next page to fetch: prefix, after, limit.
@@ -67,8 +70,10 @@ impl SkipScan {
                     .push(Child { listed: Listed { name, is_record: false, is_directory: false }, path });
             }
             if let Some(Child { listed, .. }) = self.children.last_mut() {
-                listed.is_record |= is_end(below);
-                listed.is_directory |= !is_end(below);
+                let known = if is_end(below) { &mut listed.is_record } else { &mut listed.is_directory };
+                if !std::mem::replace(known, true) {
+                    self.seen.push(key.clone());
+                }
             }
         }
         let is_last = page.len() < self.limit;
@@ -76,6 +81,26 @@ impl SkipScan {
         self.limit = if bytes > LARGE_BYTES { PAGE } else { LARGE_PAGE };
         self.after = page.into_iter().last().map(|entry| self.behind(entry.key));
         Ok(is_last)
+    }
+
+    /// The store key of the directory.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// How many names were found.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for Child { listed, .. } in &self.children {
+            counts.records += u64::from(listed.is_record);
+            counts.directories += u64::from(listed.is_directory);
+        }
+        counts
+    }
+
+    /// The keys that the index has to know for what was found since the last call.
+    pub(crate) fn take_seen(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.seen)
     }
 
     /// The children, by the bytes of their names.

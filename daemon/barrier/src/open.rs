@@ -4,6 +4,7 @@ use coffer_secmem::Key32;
 use coffer_types::Kind;
 use keystore_format::{
     head::Head,
+    record::Record,
     seal_record::Unverified,
     tables::{self, MetaItem, Slot},
 };
@@ -18,7 +19,9 @@ impl Barrier {
     /// # Errors
     /// [`BarrierError::Absent`]; [`BarrierError::Damaged`] where no copy of keyring or head opens, as with a foreign
     /// root key; [`BarrierError::BadSealRecord`]; [`BarrierError::Stale`] where one is older than the head
-    /// says.
+    /// says; [`BarrierError::Index`] where the index's root is not the one that the head promises.
+    ///
+    /// An environment that an earlier build wrote gets its replay index here, of what is in the store.
     pub async fn open(place: Place, root_key: Key32) -> Result<Arc<Self>, BarrierError> {
         let context = place.context;
         let mut copies = [None, None];
@@ -42,14 +45,21 @@ impl Barrier {
         if is_surely_newest && seal_generation > head.seal_generation {
             return Err(BarrierError::Stale("head"));
         }
+        let (has_index, records, high_water) =
+            (head.index().is_some(), head.record_count, head.rev_high_water);
 
         let lost = if is_surely_newest { 0 } else { LOST_HEAD_REVISIONS };
         let last_revision = head.rev_high_water + lost;
         let barrier = Self::assemble(place, keys, head, last_revision, 0);
+        if has_index {
+            barrier.check_root().await?;
+        } else {
+            barrier.build_index(records, high_water).await?;
+        }
         // Without a readable start the epoch counts from the first revision: rotation comes sooner, never later.
         let progress = match progress::read(&barrier).await {
             Ok(progress) => progress,
-            Err(BarrierError::Damaged(_)) => None,
+            Err(error) if error.is_of_records() => None,
             Err(error) => return Err(error),
         };
         if let Some(progress) = progress
@@ -65,16 +75,15 @@ impl Barrier {
 async fn newest_head(place: &Place, keys: &Keys) -> Result<(Head, bool), BarrierError> {
     let environment = place.context.environment;
     let mut newest: Option<Head> = None;
-    let mut lost = false;
+    let (mut lost, mut of_later_epoch) = (false, false);
+    let active = keys.active_epoch()?.number;
     for slot in keyring::SLOTS {
         let store_key = tables::meta_key(environment, MetaItem::Head, slot);
         let Some(sealed) = place.store.get(&store_key).await? else { continue };
-        let head = match keys.open(Kind::Head, &store_key, &sealed) {
-            Ok((_, plaintext)) => {
-                Head::decode(&plaintext).ok().filter(|head| Slot::of(head.generation) == slot)
-            }
-            Err(_) => None,
-        };
+        of_later_epoch |= Record::parse(&sealed).is_ok_and(|record| record.header().epoch > active);
+        // With an index both copies are of one generation.
+        let head = self::head(keys, &store_key, &sealed)
+            .filter(|head| head.index().is_some() || Slot::of(head.generation) == slot);
         match head {
             Some(head) if newest.as_ref().is_none_or(|newest| newest.generation < head.generation) => {
                 newest = Some(head);
@@ -86,7 +95,16 @@ async fn newest_head(place: &Place, keys: &Keys) -> Result<(Head, bool), Barrier
             }
         }
     }
-    newest.map(|head| (head, !lost)).ok_or(BarrierError::Damaged(Kind::Head))
+    newest.map(|head| (head, !lost)).ok_or(match of_later_epoch {
+        true => BarrierError::Stale("keyring"),
+        false => BarrierError::Damaged(Kind::Head),
+    })
+}
+
+/// The head at `store_key`, if it opens.
+pub(crate) fn head(keys: &Keys, store_key: &[u8], sealed: &[u8]) -> Option<Head> {
+    let (_, plaintext) = keys.open(Kind::Head, store_key, sealed).ok()?;
+    Head::decode(&plaintext).ok()
 }
 
 /// The generation of the newest seal record that is authentic under the root key.

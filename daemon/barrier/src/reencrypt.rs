@@ -7,6 +7,7 @@
 use crate::{
     Barrier, BarrierError, Batch,
     barrier::Hex,
+    index::{Roots, Verdict, state_of},
     listing::PAGE,
     progress::{self, Phase, Record},
 };
@@ -28,7 +29,8 @@ pub struct Progress {
     pub epoch: u32,
     /// Records sealed anew since that epoch began.
     pub moved: u64,
-    /// Records that could not be opened and were left as they are; the log names them.
+    /// Records that could not be opened, or are not the newest by the replay index, and were left as they are; the log
+    /// names them.
     pub damaged: u64,
     /// Records of older epochs found by the last check; their epochs stay.
     pub left: u64,
@@ -54,7 +56,7 @@ impl Barrier {
         let found = match progress::read(self).await {
             Ok(found) => found.filter(|found| found.target == status.number),
             // It says nothing that can't be found out again.
-            Err(BarrierError::Damaged(_)) => None,
+            Err(error) if error.is_of_records() => None,
             Err(error) => return Err(error),
         };
         let epoch_start = self.last_reserved() - self.encryptions();
@@ -62,6 +64,7 @@ impl Barrier {
         if status.retired.is_empty() || record.phase == Phase::Done {
             return Ok(Progress { done: true, ..told(&record) });
         }
+        let roots = self.index.roots();
         let page = self.page(record.table, &record.after, limit.max(1)).await?;
         let mut moves = Vec::new();
         for Entry { key, value } in page.entries {
@@ -71,9 +74,12 @@ impl Barrier {
                 continue;
             }
             match record.phase {
-                Phase::Moving => match self.seal_anew(&key, &value)? {
-                    Some(new) => moves.push(Move { key, old: value, new }),
-                    None => record.damaged += 1,
+                Phase::Moving => match self.is_newest(&roots, &key, &value).await? {
+                    true => match self.seal_anew(&key, &value)? {
+                        Some(new) => moves.push(Move { key, old: value, new }),
+                        None => record.damaged += 1,
+                    },
+                    false => record.damaged += 1,
                 },
                 Phase::Checking | Phase::Done => record.left += 1,
             }
@@ -92,6 +98,22 @@ impl Barrier {
         })
         .await?;
         Ok(told(&record))
+    }
+
+    /// Whether nothing speaks against `sealed` being the record's newest state.
+    async fn is_newest(&self, roots: &Roots, key: &[u8], sealed: &[u8]) -> Result<bool, BarrierError> {
+        if key.first() != Some(&tables::RECORDS) {
+            return Ok(true);
+        }
+        match self.compare(roots, key, state_of(sealed)).await {
+            Ok(Verdict::Wrong) | Err(BarrierError::Index) => {
+                tracing::error!(environment = %self.environment(), store_key = %Hex(key), "not re-encrypted: the replay index does not know it so");
+                Ok(false)
+            }
+            // Written meanwhile: then it is put only where it still lies.
+            Ok(Verdict::Right | Verdict::ReadAgain) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// `None` for a record that does not open.
@@ -162,9 +184,18 @@ fn told(record: &Record) -> Progress {
 impl Batch<'_> {
     /// Puts `new` where `old` still lies: compare-and-swap on the whole record.
     fn replace(&mut self, key: &[u8], old: &[u8], new: &[u8]) -> Result<(), BarrierError> {
-        if self.raw.get(key)?.as_deref() == Some(old) {
-            self.raw.put(key.to_vec(), new.to_vec())?;
+        if self.raw.get(key)?.as_deref() != Some(old) {
+            return Ok(());
         }
+        if key.first() == Some(&tables::RECORDS) {
+            // What was put back on disk must not become the newest by being sealed anew.
+            let expected = self.expected(key)?;
+            if expected.is_none() || expected != state_of(old) {
+                return Ok(());
+            }
+            self.note_replaced(key, state_of(new));
+        }
+        self.raw.put(key.to_vec(), new.to_vec())?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 use crate::{
     Barrier, BarrierError,
     barrier::lock,
+    index::{Verdict, is_counted},
     listing::{Child, SkipScan},
 };
 use coffer_types::{CanonicalPath, Kind, MountId};
@@ -94,10 +95,11 @@ impl View {
         self.barrier.read(kind, &key).await
     }
 
-    /// The names directly below `directory`, in the order of their bytes.
+    /// The names directly below `directory`, in the order of their bytes. Each is one that the replay index knows, and
+    /// they are as many as it counts.
     ///
     /// # Errors
-    /// Where the store fails or a name does not open.
+    /// Where the store fails, a name does not open, or a record was brought back or taken away.
     pub async fn list(&self, kind: Kind, directory: &CanonicalPath) -> Result<Vec<Listed>, BarrierError> {
         let directory = self.barrier.with_keys(|keys| keys.seal_path(self.mount, directory))?;
         let children = self.children(kind, directory).await?;
@@ -138,14 +140,37 @@ impl View {
     }
 
     async fn children(&self, kind: Kind, directory: SealedPath) -> Result<Vec<Child>, BarrierError> {
+        const ATTEMPTS: usize = 4;
+        for _ in 0..ATTEMPTS {
+            let roots = self.barrier.index.roots();
+            let scan = self.scan_children(kind, &directory).await?;
+            if !is_counted(kind) {
+                return Ok(scan.finish());
+            }
+            match self.barrier.is_whole(&roots, scan.prefix(), scan.counts()).await? {
+                Verdict::Right => return Ok(scan.finish()),
+                Verdict::Wrong => return Err(self.barrier.not_whole(kind, scan.prefix())),
+                Verdict::ReadAgain => {}
+            }
+        }
+        // So much is written that no look finds the directory at rest: inside the committer it is.
+        let mount = self.mount;
+        self.barrier.commit(move |batch| batch.mount(mount).children(kind, &directory)).await
+    }
+
+    async fn scan_children(&self, kind: Kind, directory: &SealedPath) -> Result<SkipScan, BarrierError> {
         let (barrier, mount) = (&*self.barrier, self.mount);
-        let prefix = name::prefix(tables::RECORDS, barrier.environment(), mount, kind as u16, &directory);
+        let prefix = name::prefix(tables::RECORDS, barrier.environment(), mount, kind as u16, directory);
         let mut scan = SkipScan::new(kind, prefix, directory.clone());
         loop {
             let (prefix, after, limit) = scan.wanted();
             let page = barrier.place.store.range(prefix, after, limit).await?;
-            if barrier.take_page(&mut scan, page, mount, &directory)? {
-                return Ok(scan.finish());
+            let is_last = barrier.take_page(&mut scan, page, mount, directory)?;
+            for seen in scan.take_seen() {
+                barrier.confirm_listed(kind, &seen).await?;
+            }
+            if is_last {
+                return Ok(scan);
             }
         }
     }

@@ -176,6 +176,10 @@ fn faulted(fault: Fault, status: u16, request_id: &str) -> Reply {
         | Fault::NoRoute(sentence)
         | Fault::Unavailable(sentence) => error(status, &[&sentence]),
         Fault::TooLarge(sentence) | Fault::UnsupportedMediaType(sentence) => error(status, &[sentence]),
+        Fault::OnDisk(sentence) => {
+            tracing::error!(sentence, request_id, "a request met what is not as it should be on disk");
+            error(status, &[sentence])
+        }
         Fault::PermissionDenied => error(status, &["permission denied"]),
         Fault::NotFound => error(status, &[]),
         Fault::NotFoundWith(data) => {

@@ -92,7 +92,7 @@ fn is_login(path: &str) -> bool {
 pub const ANY_CALLER: [&str; 2] = ["sys/internal/ui/mounts", "sys/internal/ui/mounts/*"];
 
 /// What needs the capability `sudo` besides the operation's own. A `*` at the end is any continuation.
-pub const SUDO: [&str; 40] = [
+pub const SUDO: [&str; 41] = [
     "auth/token/accessors",
     "auth/token/accessors/*",
     "auth/token/revoke-orphan",
@@ -132,6 +132,7 @@ pub const SUDO: [&str; 40] = [
     "sys/seals/counter",
     "sys/seals/verify",
     "sys/step-down",
+    "sys/storage/fsck",
     "sys/storage/raft/snapshot-force",
 ];
 

@@ -32,6 +32,8 @@ pub enum Fault {
     Unavailable(Cow<'static, str>),
     /// 507: the disk is full, nothing was changed.
     Full,
+    /// 500, with a sentence: what lies on the disk is not what should lie there.
+    OnDisk(&'static str),
     /// 500. The cause goes to the daemon's log, never to the client.
     Internal(&'static str),
 }
@@ -74,9 +76,18 @@ impl From<BarrierError> for Fault {
     fn from(error: BarrierError) -> Self {
         match error {
             BarrierError::Store(error) => error.into(),
-            BarrierError::Damaged(_) => {
-                Self::Internal("a record was altered on disk; `coffer audit verify` and the log name it")
-            }
+            BarrierError::Damaged(_) => Self::OnDisk(
+                "a record was altered on disk: it is not given out; `coffer operator fsck` and the daemon's log name it",
+            ),
+            BarrierError::Replayed(_) => Self::OnDisk(
+                "an older copy of a record was put back on disk, or one that had been deleted: it is not given out; `coffer operator fsck` and the daemon's log name it",
+            ),
+            BarrierError::Removed(_) => Self::OnDisk(
+                "a record was taken away on disk; `coffer operator fsck` and the daemon's log name it",
+            ),
+            BarrierError::Index => Self::OnDisk(
+                "the replay index was altered on disk, so that a record can't be checked: it is not given out; `coffer operator fsck` and the daemon's log say more",
+            ),
             BarrierError::Entropy => EntropyError.into(),
             BarrierError::Path(error) => error.into(),
             BarrierError::TooLarge => Self::TooLarge("the value is larger than a record may be"),

@@ -1,4 +1,4 @@
-//! The named vectors of chapters 2 to 9 of `FORMAT.md`. Each is made here from fixed inputs, must equal the
+//! The named vectors of chapters 2 to 9 and 22 of `FORMAT.md`. Each is made here from fixed inputs, must equal the
 //! one that is kept in `vectors/`, and is opened and made again by `reference/check.py`.
 //!
 //! `cargo test -p keystore-format --test sealed_vectors -- --ignored regenerate` writes the files anew: only
@@ -8,6 +8,7 @@ mod age;
 mod bech32m;
 mod device_wraps;
 mod head;
+mod index;
 mod kdf;
 mod keyring;
 mod name;
@@ -30,7 +31,7 @@ use std::{fs, path::PathBuf};
 type Make = fn() -> Vec<Value>;
 
 /// A file's stem and what makes its vectors.
-const FILES: [(&str, Make); 14] = [
+const FILES: [(&str, Make); 15] = [
     ("age", age::vectors),
     ("kdf", kdf::vectors),
     ("name", name::vectors),
@@ -41,6 +42,7 @@ const FILES: [(&str, Make); 14] = [
     ("share", share::vectors),
     ("bech32m", bech32m::vectors),
     ("head", head::vectors),
+    ("index", index::vectors),
     ("tokens", tokens::vectors),
     ("tpm_wrap", tpm_wrap::vectors),
     ("transit_wrap", transit_wrap::vectors),

@@ -164,7 +164,7 @@ pub fn refusal(fault: &Fault) -> (u16, String) {
         Fault::Sealed => (503, String::new()),
         Fault::Unavailable(sentence) => (503, sentence.to_string()),
         Fault::Full => (507, String::new()),
-        Fault::Internal(sentence) => (500, (*sentence).to_owned()),
+        Fault::OnDisk(sentence) | Fault::Internal(sentence) => (500, (*sentence).to_owned()),
     };
     (status, sentence)
 }

@@ -1,5 +1,6 @@
 //! Works that share a batch, a transaction or a fate.
 use crate::support::*;
+use crate::transplants::fsck;
 use coffer_barrier::{Barrier, BarrierError};
 use coffer_store::{
     MemoryStore, Store, StoreError,
@@ -156,6 +157,7 @@ async fn two_environments_change_in_one_transaction_or_not_at_all() {
     for environment in [PROD, DEV] {
         let barrier = lab.open(&store, environment).await.unwrap();
         assert_eq!(barrier.record_count(), 2);
+        assert!(fsck(&barrier).1.is_empty());
     }
 }
 
@@ -197,6 +199,7 @@ async fn a_record_written_at_the_batchs_end_is_counted_with_it() {
     assert_eq!((prod.record_count(), prod.generation()), (2, generation + 1));
     put(&prod, "next", "").await;
     assert_eq!((prod.record_count(), prod.generation()), (3, generation + 2));
+    assert!(fsck(&prod).1.is_empty());
 }
 
 #[tokio::test]
@@ -234,6 +237,7 @@ async fn a_full_disk_changes_nothing_and_the_next_commit_goes_on() {
     assert_eq!((prod.generation(), prod.record_count()), (generation + 1, 0));
     put(&prod, "b", "2").await;
     assert_eq!((prod.generation(), prod.record_count()), (generation + 2, 1));
+    assert!(fsck(&prod).1.is_empty());
 }
 
 #[tokio::test]

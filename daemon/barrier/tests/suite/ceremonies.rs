@@ -1,6 +1,7 @@
 //! Power cuts at every instant of ceremonies, on the real disk store: some set of shares always opens the environment,
 //! it is one that its holders have, and after it was used no other does.
 use crate::support::*;
+use crate::transplants::fsck;
 use coffer_barrier::{Barrier, BarrierError, Batch, read_seal_record};
 use coffer_seal::rekey::{NewShares, OldShares, SharedKek, rekeyed, rotated, settled};
 use coffer_seal::{Initialised, Joined, Offered, Seal, Threshold, UnsealProgress};
@@ -167,6 +168,7 @@ fn storm(exhaustive: u32, random: u64) -> u64 {
             if !open.is_empty() {
                 settle(&prod, &root, joined_first.shared.wrap).await;
             }
+            assert!(fsck(&prod).1.is_empty(), "mark {mark}, {survivors:?}");
             // Before the first record nothing was acknowledged but the shares themselves.
             assert!(mark == 0 || get(&prod, "kept").await.unwrap().as_deref() == Some("well"));
             for (number, shares) in sets.iter().enumerate() {

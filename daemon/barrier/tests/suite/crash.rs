@@ -1,5 +1,6 @@
 //! Power cuts at every instant of a run on the real disk store.
 use crate::support::*;
+use crate::transplants::fsck;
 use coffer_barrier::{Barrier, BarrierError};
 use coffer_store::{Store, faulty::Disk};
 use std::sync::Arc;
@@ -52,9 +53,15 @@ fn after_any_power_cut_the_environment_opens_and_what_was_acknowledged_is_there_
             let reached = left.map_or(2, |left| left.parse::<u64>().unwrap());
             assert!(mark < 3 || reached >= mark, "mark {mark}, {survivors:?}: {reached}");
             assert!(mark < 2 || get(&prod, "bystander").await.unwrap().as_deref() == Some("well"));
+            let at_once = fsck(&prod).1;
+            assert!(
+                at_once.is_empty(),
+                "mark {mark}, {survivors:?}: records and index agree not: {at_once:?}"
+            );
             // It goes on from there.
             put(&prod, "after", "x").await;
             while !prod.reencrypt_step(50).await.unwrap().done {}
+            assert!(fsck(&prod).1.is_empty(), "mark {mark}, {survivors:?}");
             assert_eq!(prod.epoch_status().unwrap().retired, [0_u32; 0]);
         });
     });

@@ -13,5 +13,7 @@ mod epochs;
 mod listing;
 mod opening;
 mod records;
+mod replay;
 mod sealing;
 mod support;
+mod transplants;

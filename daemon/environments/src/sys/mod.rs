@@ -5,6 +5,7 @@
 mod audit;
 mod auth;
 mod capabilities;
+mod fsck;
 mod keys;
 mod mounts;
 mod namespaces;
@@ -122,6 +123,7 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::AuditCheckpoint, Op::Read) => audit::checkpoint(desk).await,
         (Route::AuditConsistency, Op::Read) => audit::consistency(desk, &request.params).await,
         (Route::AuditDisclose, Op::Write) => audit::disclose(desk, &request.params).await,
+        (Route::Fsck, Op::Read) => fsck::look(desk),
         (Route::Snapshot, Op::Read) => snapshot::save(desk, &request.params).await,
         (Route::Snapshot, Op::Write) => {
             Err(Fault::bad("restore into a new, uninitialised daemon: coffer operator snapshot restore"))
@@ -180,6 +182,7 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             | Route::AuditCheckpoint
             | Route::AuditConsistency
             | Route::AuditDisclose
+            | Route::Fsck
             | Route::Snapshot,
             _,
         ) => Err(Fault::UnsupportedOperation),

@@ -77,6 +77,7 @@ routes! {
     AuditCheckpoint => "sys/audit/checkpoint",
     AuditConsistency => "sys/audit/consistency",
     AuditDisclose => "sys/audit/disclose/:index",
+    Fsck => "sys/storage/fsck",
     Snapshot => "sys/storage/raft/snapshot",
 }
 
@@ -148,6 +149,7 @@ impl Route {
             ["audit", "checkpoint"] => (Self::AuditCheckpoint, String::new()),
             ["audit", "consistency"] => (Self::AuditConsistency, String::new()),
             ["audit", "disclose", index] => (Self::AuditDisclose, (*index).to_owned()),
+            ["storage", "fsck"] => (Self::Fsck, String::new()),
             ["storage", "raft", "snapshot"] => (Self::Snapshot, String::new()),
             _ => return None,
         };

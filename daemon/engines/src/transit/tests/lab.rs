@@ -245,7 +245,7 @@ pub(super) fn refusal(answer: Result<Answer, Fault>) -> (u16, String) {
         Err(Fault::NoRoute(sentence)) => (404, sentence.into()),
         Err(Fault::UnsupportedOperation) => (405, String::new()),
         Err(Fault::Conflict(sentence)) => (412, sentence.into()),
-        Err(Fault::Internal(sentence)) => (500, sentence.into()),
+        Err(Fault::OnDisk(sentence) | Fault::Internal(sentence)) => (500, sentence.into()),
         Err(_) => (599, String::new()),
     }
 }

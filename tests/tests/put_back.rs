@@ -1,0 +1,92 @@
+//! Somebody with the disk puts records back from an earlier day: reading says so, and so does `coffer operator fsck`.
+use crate::stored;
+use coffer_sdk::Cas;
+use coffer_store::Entry;
+use coffer_tests::{Ask, House};
+use coffer_types::Kind;
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_put_back_from_yesterdays_disk_is_named_by_reading_it_and_by_fsck() {
+    let mut house = House::start().await;
+    coffer_tests::furnish(&house.root()).await;
+    for at in ["app/db", "app/old", "bystander"] {
+        house.root().kv("secret").put(at, &json!({ "day": "yesterday" }), Cas::New).await.unwrap();
+    }
+    assert_eq!(house.coffer("", &["operator", "fsck"]).code, 0);
+    assert!(house.stop().success());
+    let yesterday = stored::entries(house.data());
+
+    house.start_process().await;
+    house.unseal().await;
+    house.root().kv("secret").put("app/db", &json!({ "day": "today" }), Cas::Version(1)).await.unwrap();
+    house.root().ask("DELETE", "secret/metadata/app/old", Value::Null).await.done();
+    assert!(house.stop().success());
+    let today = stored::entries(house.data());
+    let [root] = stored::open(&today, &house.shares).try_into().ok().unwrap();
+    let metadata = |path: &str| -> Vec<Entry> {
+        let all = stored::of_kind(&yesterday, Kind::KvV2Metadata).into_iter();
+        all.filter(|entry| root.is_path(entry, path)).collect()
+    };
+    let (db, old) = (metadata("app/db"), metadata("app/old"));
+    assert_eq!((db.len(), old.len()), (1, 1));
+    stored::overwrite(house.data(), db.clone()).await;
+    stored::write(house.data(), old).await;
+
+    house.start_process().await;
+    house.unseal().await;
+    for at in ["app/db", "app/old"] {
+        let said = house.root().ask("GET", &format!("secret/data/{at}"), Value::Null).await.refused(500);
+        assert!(said.contains("an older copy of a record was put back on disk"), "{at}: {said}");
+        // Nor is it built upon.
+        let body = json!({ "data": { "day": "tomorrow" } });
+        let said = house.root().ask("POST", &format!("secret/data/{at}"), body).await.refused(500);
+        assert!(said.contains("an older copy of a record was put back on disk"), "{at}: {said}");
+    }
+    let listed = house.root().ask("LIST", "secret/metadata/app", Value::Null).await.refused(500);
+    assert!(listed.contains("on disk"), "{listed}");
+    let read = house.root().ask("GET", "secret/data/bystander", Value::Null).await.ok();
+    assert_eq!(read.data()["data"]["day"], "yesterday");
+    let key = format!("store_key={}", hex::encode(&db[0].key));
+    let log = house.log();
+    assert!(
+        log.lines()
+            .any(|line| line.contains(&key) && line.contains("an older copy of a record was put back"))
+    );
+
+    let said = house.coffer("", &["operator", "fsck"]);
+    assert_eq!(said.code, 4, "{said:?}");
+    for part in
+        ["ALTERED ON DISK: ", "put back", "brought back", "secret/", "app/db", "app/old", "KV v2 metadata"]
+    {
+        assert!(said.stdout.contains(part), "{part:?} is not in:\n{}", said.stdout);
+    }
+    let said = house.coffer("", &["operator", "fsck", "--format", "json"]);
+    assert_eq!(said.code, 4, "{said:?}");
+    let json: Value = serde_json::from_str(&said.stdout).unwrap();
+    let found = |wrong: &str| {
+        let all = json["findings"].as_array().unwrap().iter();
+        let mut paths: Vec<_> = all
+            .filter(|finding| finding["wrong"] == wrong)
+            .map(|finding| finding["path"].as_str().unwrap().to_owned())
+            .collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(found("replayed"), ["app/db"]);
+    assert_eq!(found("returned"), ["app/old"]);
+    assert_eq!(found("directory"), ["app"]);
+    assert_eq!((&json["whole"], &json["count"]), (&json!(false), &json!(3)));
+
+    // Today's bytes in their place again: all is well.
+    let is_put_back = |entry: &&Entry| db.iter().any(|back| back.key == entry.key);
+    let right: Vec<Entry> = today.iter().filter(is_put_back).cloned().collect();
+    assert!(house.stop().success());
+    stored::overwrite(house.data(), right).await;
+    stored::remove(house.data(), metadata("app/old")).await;
+    house.start_process().await;
+    house.unseal().await;
+    assert_eq!(house.coffer("", &["operator", "fsck"]).code, 0);
+    let read = house.root().ask("GET", "secret/data/app/db", Value::Null).await.ok();
+    assert_eq!(read.data()["data"]["day"], "today");
+}
