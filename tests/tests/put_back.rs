@@ -2,7 +2,7 @@
 use crate::stored;
 use coffer_sdk::Cas;
 use coffer_store::Entry;
-use coffer_tests::House;
+use coffer_tests::{Ask, House};
 use coffer_types::Kind;
 use serde_json::{Value, json};
 
