@@ -43,7 +43,7 @@ fn main() -> io::Result<()> {
 }
 
 fn shares_of(input: &mut StdinLock<'_>, shares: u64, needed: u64) -> io::Result<Vec<Point>> {
-    let threshold = Threshold::new(shares, needed).map_err(|error| io::Error::other(error.message()))?;
+    let threshold = Threshold::new(shares, needed).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let secret = taken(input)?;
     split(&secret, threshold, &mut |coefficients| input.read_exact(coefficients))
 }
