@@ -1,7 +1,7 @@
 //! `coffer operator seal`, with real devices: what an operator types from the first seal to the loss of one.
 use crate::terminal::{at_terminal, coffer};
-use coffer_tests::{HSM_PIN, House, Hsm, Output, Setup, TPM_OWNER, Tpm, eventually, find, run, skip};
-use serde_json::Value;
+use coffer_tests::{Ask, HSM_PIN, House, Hsm, Output, Setup, TPM_OWNER, Tpm, eventually, find, run, skip};
+use serde_json::{Value, json};
 use std::process::Command;
 
 const PIN: &str = "pin-of-the-tpm";
@@ -240,6 +240,12 @@ async fn shares_come_back_when_they_were_shown_and_take_the_place_of_a_device() 
         format!("{name}={}", run(shown, "").ok().trim())
     };
     let (ada, ben) = (recipient("ada"), recipient("ben"));
+    let named = json!({ "add": "shares", "recipients": [ada, ben], "secret_threshold": 2 });
+    let answer = house.root().ask("POST", "sys/seals/change", named).await.ok();
+    let members: Vec<_> = answer.data().as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(members.contains(&"shares_encrypted"), "{members:?}");
+    assert!(!members.iter().any(|member| member.contains("keys") || *member == "shares"), "{members:?}");
+    says(seal(&house, &["cancel"], ""), &["Cancelled: nothing has changed", "destroy them"]);
     let to = ["--recipient", &ada, "--recipient", &ben, "--threshold", "2", "--out", "new", "--yes"];
     let begun = json_of(&house, &[&["add", "shares"], &to[..]].concat(), "");
     assert_eq!(begun["files"]["ben"], "new/ben.age");
