@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Kills the daemon of the README, however the test ends.
 pub(crate) struct Background(pub(crate) Child);
@@ -97,11 +98,20 @@ fn run_keys(kind: &str, home: &Path, ports: &[(&str, u16)]) -> Output {
     let file = |path: &Path| Stdio::from(std::fs::File::create(path).unwrap());
     let mut child = shell.stdout(file(&out)).stderr(file(&err)).spawn().unwrap();
     let group = Pid::from_child(&child);
-    let status = child.wait().unwrap();
+    // A block that waits for what does not come would wait forever, and its daemons with it.
+    let deadline = Instant::now() + Duration::from_secs(180);
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status.code(),
+            None if Instant::now() > deadline => break None,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
     // Nothing is there where the blocks have ended all that they began.
     let _gone = kill_process_group(group, Signal::KILL);
+    child.wait().unwrap();
     let read = |path: &Path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
-    Output { code: status.code().unwrap_or(-1), stdout: read(&out), bytes: Vec::new(), stderr: read(&err) }
+    Output { code: status.unwrap_or(-1), stdout: read(&out), bytes: Vec::new(), stderr: read(&err) }
 }
 
 /// A home with a folder as `cofferd dev` makes it.

@@ -1,7 +1,7 @@
 //! `coffer operator seal`, with real devices: what an operator types from the first seal to the loss of one.
 use crate::terminal::{at_terminal, coffer};
-use coffer_tests::{HSM_PIN, House, Hsm, Output, Setup, TPM_OWNER, Tpm, eventually, find, run, skip};
-use serde_json::Value;
+use coffer_tests::{Ask, HSM_PIN, House, Hsm, Output, Setup, TPM_OWNER, Tpm, eventually, find, run, skip};
+use serde_json::{Value, json};
 use std::process::Command;
 
 const PIN: &str = "pin-of-the-tpm";
@@ -240,6 +240,12 @@ async fn shares_come_back_when_they_were_shown_and_take_the_place_of_a_device() 
         format!("{name}={}", run(shown, "").ok().trim())
     };
     let (ada, ben) = (recipient("ada"), recipient("ben"));
+    let named = json!({ "add": "shares", "recipients": [ada, ben], "secret_threshold": 2 });
+    let answer = house.root().ask("POST", "sys/seals/change", named).await.ok();
+    let members: Vec<_> = answer.data().as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(members.contains(&"shares_encrypted"), "{members:?}");
+    assert!(!members.iter().any(|member| member.contains("keys") || *member == "shares"), "{members:?}");
+    says(seal(&house, &["cancel"], ""), &["Cancelled: nothing has changed", "destroy them"]);
     let to = ["--recipient", &ada, "--recipient", &ben, "--threshold", "2", "--out", "new", "--yes"];
     let begun = json_of(&house, &[&["add", "shares"], &to[..]].concat(), "");
     assert_eq!(begun["files"]["ben"], "new/ben.age");
@@ -279,4 +285,36 @@ async fn shares_come_back_when_they_were_shown_and_take_the_place_of_a_device() 
     assert_eq!(names(&house), ["shares"]);
     let typed = screen.stdout.matches("coffer1").count();
     assert_eq!(typed, 2, "each new share stands on the screen once: {screen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_takes_shares_of_its_own_and_gives_them_back() {
+    let house = House::start().await;
+    house.environment("acme").await;
+    let at = |arguments: &[&str], input: &str| {
+        house.coffer_with("acme", &[&["operator", "seal"], arguments].concat(), input)
+    };
+    says(at(&["list"], ""), &["inherit  inherit  the environment above, when it is open"]);
+    let begun =
+        at(&["migrate", "inherit", "shares", "--shares", "2", "--threshold", "2", "--format", "json"], "");
+    let begun: Value = serde_json::from_str(&begun.ok()).unwrap();
+    let new: Vec<_> =
+        begun["shares"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect();
+    new.iter().for_each(|share| house.canaries.add(share));
+    let first = at(&["share", "--yes"], &new[0]);
+    assert!(first.stderr.contains("A change of the seals of environment acme is under way"), "{first:?}");
+    says(first, &["To add shares: 1 of 2", "`coffer operator seal share -n acme --nonce"]);
+    says(
+        at(&["share", "--yes"], &new[1]),
+        &["seal shares is in force for environment acme", "2 of 2 shares"],
+    );
+    says(at(&["remove", "inherit", "--yes"], &new.join("\n")), &["seal inherit of environment acme is gone"]);
+    refused(at(&["migrate", "shares", "inherit"], &new.join("\n")), "--i-accept-loss");
+    says(
+        at(&["migrate", "shares", "inherit", "--i-accept-loss"], &new.join("\n")),
+        &["seal inherit has taken the place of shares", "opens with the one above it"],
+    );
+    // The root's seals are as they were.
+    assert_eq!(names(&house), ["shares"]);
+    refused(seal(&house, &["add", "inherit"], &house.shares[..2].join("\n")), "none above it");
 }

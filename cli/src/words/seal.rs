@@ -24,7 +24,7 @@ impl SealFault {
             Self::None => "no change of the seals is under way: your share was not asked for",
             Self::Ended => "the change has ended while you typed: it is in force, or was called off",
             Self::LastShares => {
-                "these are the only shares: without them, all is lost when the devices are lost"
+                "these are the only shares: without them, nobody opens it once its other seals are lost"
             }
             Self::ForSharesOnly => "--shares, --threshold, --recipient and --out are for `seal add shares`",
             Self::NotForShares => "shares take no PIN, registers or owner password",
