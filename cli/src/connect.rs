@@ -76,7 +76,8 @@ impl Connection {
             (own.client_cert, own.client_key) = (Some(certificate), Some(key));
         }
         let client = own.builder(patience)?.connect_timeout(CONNECTING).build()?;
-        Ok(Api { client: client.with_namespace("")?, address: target.address.clone() })
+        // An environment is asked for in the one above it.
+        Ok(Api { client: client.with_namespace(target.above())?, address: target.address.clone() })
     }
 
     /// A client for requests that may take `patience`, unless the caller said how long.

@@ -1,5 +1,5 @@
 //! `coffer operator unseal --all`: one share, several daemons.
-use coffer_tests::{House, Output, Setup};
+use coffer_tests::{Ask, House, Output, Setup};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -86,4 +86,45 @@ async fn a_share_opens_every_daemon_of_its_set_and_a_daemon_that_is_down_stops_n
         let (_, output) = unseal(&first, &wrong, &[]);
         assert!(output.code == 1 && output.stderr.contains(why), "{wrong:?} {output:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn environments_with_shares_of_their_own_open_after_the_daemon_that_holds_them() {
+    let mut house = House::start().await;
+    let make = async |above: &str, name: &str| {
+        let above = house.root().with_namespace(above).unwrap();
+        let body = json!({ "secret_shares": 2, "secret_threshold": 2 });
+        let made = above.ask("POST", &format!("sys/namespaces/{name}"), body).await.ok();
+        let shares = made.data()["shares"].as_array().unwrap().clone();
+        let shares: Vec<_> = shares.iter().map(|share| share.as_str().unwrap().to_owned()).collect();
+        shares.iter().for_each(|share| house.canaries.add(share));
+        shares
+    };
+    let acme = make("", "acme").await;
+    let prod = make("acme", "prod").await;
+    house.kill9();
+    house.start_process().await;
+    let at = |name: &str, path: &str| format!("{name}=https://{}{path}", house.address());
+    let targets = [at("node", ""), at("acme", "/acme"), at("prod", "/acme/prod")];
+    let arguments: Vec<_> = targets.iter().flat_map(|target| ["--target", target.as_str()]).collect();
+    // The shares of those below come first, when nobody can take them yet.
+    let shares = [&prod[0], &acme[1], &prod[1], &house.shares[0], &house.shares[2], &acme[0]];
+    let (told, output) = unseal(&house, &arguments, &shares);
+    assert_eq!((output.code, states(&told)), (0, vec!["open"; 3]), "{output:?}");
+    assert!(!output.stderr.contains("No target"), "{output:?}");
+    for (above, name) in [("", "acme"), ("acme", "prod")] {
+        let above = house.root().with_namespace(above).unwrap();
+        let status = above.ask("GET", &format!("sys/namespaces/{name}/seal-status"), Value::Null).await.ok();
+        assert_eq!(status.data()["sealed"], false);
+    }
+    // One that is not there is told, and does not stop the others.
+    house.root().sys().seal().await.unwrap();
+    let nowhere = at("nowhere", "/nowhere");
+    let (told, output) = unseal(
+        &house,
+        &["--target", &targets[0], "--target", &nowhere],
+        &[&house.shares[0], &house.shares[1]],
+    );
+    assert_eq!((output.code, told["targets"][0]["state"].as_str()), (2, Some("open")));
+    assert_ne!(told["targets"][1]["state"], "open");
 }

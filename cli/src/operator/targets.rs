@@ -19,6 +19,22 @@ pub(crate) struct Target {
     pub(crate) server_name: Option<String>,
 }
 
+impl Target {
+    /// The environment above the one that is meant; the root's name is empty.
+    pub(crate) fn above(&self) -> &str {
+        let path = self.environment.as_deref().unwrap_or_default();
+        path.rsplit_once('/').map_or("", |(above, _)| above)
+    }
+
+    /// Where it is asked, by the last word of a path: `unseal` or `seal-status`.
+    pub(crate) fn path(&self, word: &str) -> String {
+        match self.environment.as_deref().and_then(|path| path.rsplit('/').next()) {
+            Some(name) => format!("sys/namespaces/{name}/{word}"),
+            None => format!("sys/{word}"),
+        }
+    }
+}
+
 /// `NAME=https://host:port`, and behind it `/ENVIRONMENT` where that is meant.
 impl FromStr for Target {
     type Err = TargetFault;

@@ -124,8 +124,8 @@ impl Door {
 async fn look(doors: &mut [Door], apis: &[Api]) {
     let mut asked = JoinSet::new();
     for (at, (door, api)) in doors.iter().zip(apis).enumerate() {
-        let (api, environment) = (api.clone(), door.target.environment.clone());
-        asked.spawn(async move { (at, status(&api, environment.as_deref()).await) });
+        let (api, target) = (api.clone(), door.target.clone());
+        asked.spawn(async move { (at, status(&api, &target).await) });
     }
     while let Some(answer) = asked.join_next().await {
         if let Ok((at, state)) = answer
@@ -136,16 +136,16 @@ async fn look(doors: &mut [Door], apis: &[Api]) {
     }
 }
 
-async fn status(api: &Api, environment: Option<&str>) -> State {
-    let path = match environment {
-        Some(path) => format!("sys/namespaces/{path}/seal-status"),
-        None => "sys/seal-status".to_owned(),
-    };
-    let answer = api.client.call(Method::GET, &path).send().await.and_then(|answer| answer.json());
-    match answer {
+async fn status(api: &Api, target: &Target) -> State {
+    let answer = api.client.call(Method::GET, &target.path("seal-status")).send().await;
+    match answer.and_then(|answer| answer.json()) {
         Ok(answer) => state_of(&answer),
-        // Whether it is sealed is not told to everybody; giving a share tells.
-        Err(Error::Refused(_)) if environment.is_some() => State::Sealed { progress: 0, threshold: 0 },
+        // Not told to everybody, nor while the one above is sealed; giving a share tells.
+        Err(Error::Refused(refusal))
+            if target.environment.is_some() && matches!(refusal.status, 403 | 503) =>
+        {
+            State::Sealed { progress: 0, threshold: 0 }
+        }
         Err(error) => failed(error),
     }
 }
@@ -175,10 +175,9 @@ async fn offer(doors: &mut [Door], apis: &[Api], shares: &[Zeroizing<String>]) -
         let mut asked = JoinSet::new();
         for (at, (door, api)) in doors.iter().zip(apis).enumerate().filter(|(_, (door, _))| door.is_sealed())
         {
-            let (api, environment, state) =
-                (api.clone(), door.target.environment.clone(), door.state.clone());
+            let (api, target, state) = (api.clone(), door.target.clone(), door.state.clone());
             let new: Vec<_> = shares.iter().skip(door.offered).cloned().collect();
-            asked.spawn(async move { (at, give(&api, environment.as_deref(), state, &new).await) });
+            asked.spawn(async move { (at, give(&api, &target, state, &new).await) });
         }
         while let Some(answer) = asked.join_next().await {
             let Ok((at, (state, taken))) = answer else { continue };
@@ -196,18 +195,14 @@ async fn offer(doors: &mut [Door], apis: &[Api], shares: &[Zeroizing<String>]) -
 
 async fn give(
     api: &Api,
-    environment: Option<&str>,
+    target: &Target,
     mut state: State,
     shares: &[Zeroizing<String>],
 ) -> (State, Vec<Taken>) {
-    let path = match environment {
-        Some(path) => format!("sys/namespaces/{path}/unseal"),
-        None => "sys/unseal".to_owned(),
-    };
     let mut taken = Vec::new();
     for share in shares {
         let body = Zeroizing::new(json!({ "key": **share }).to_string().into_bytes());
-        let answer = api.client.call(Method::POST, &path).json(body).send().await;
+        let answer = api.client.call(Method::POST, &target.path("unseal")).json(body).send().await;
         match answer.and_then(|answer| answer.json::<Value>()) {
             Ok(answer) => {
                 let now = state_of(&answer);
@@ -221,7 +216,7 @@ async fn give(
                 taken.push(if is_foreign { Taken::NotThisOnes } else { Taken::No(said) });
             }
             // An environment of a daemon that is still sealed.
-            Err(Error::Refused(refusal)) if refusal.status == 503 && environment.is_some() => {
+            Err(Error::Refused(refusal)) if refusal.status == 503 && target.environment.is_some() => {
                 taken.push(Taken::Later);
                 return (state, taken);
             }

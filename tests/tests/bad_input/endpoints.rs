@@ -135,16 +135,6 @@ fn system(of: &Furniture) -> Vec<Endpoint> {
         bare("sys/rekey/update", "sys/rekey/update", "it takes shares; `ceremonies` gives it wrong ones"),
         bare("sys/rekey/verify", "sys/rekey/verify", "it takes shares; `ceremonies` gives it wrong ones"),
         bare("sys/rekey/cancel", "sys/rekey/cancel", "it takes shares; `holders_agree` gives it wrong ones"),
-        bare(
-            "sys/rekey-recovery-key/:path",
-            "sys/rekey-recovery-key/init",
-            "it only says what to use instead",
-        ),
-        bare(
-            "sys/generate-recovery-token/:path",
-            "sys/generate-recovery-token/attempt",
-            "it only says what to use instead",
-        ),
         bare("sys/rotate/root/init", "sys/rotate/root/init", "sys/rekey/init by another name"),
         bare("sys/rotate/root/update", "sys/rotate/root/update", "sys/rekey/update by another name"),
         bare("sys/rotate/root/verify", "sys/rotate/root/verify", "sys/rekey/verify by another name"),

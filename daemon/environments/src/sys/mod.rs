@@ -93,13 +93,6 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
         (Route::RootTokenCancel | Route::RootTokenAttemptCancel, Op::Write) => {
             root_token::cancel_by_share(desk, &request.params).await
         }
-        // Clients of a daemon that unseals itself ask for these: they are told what does the same here.
-        (Route::RekeyRecovery, Op::Read | Op::Write | Op::Delete) => Err(Fault::bad(
-            "there are no recovery keys beside the shares, which do their work: use sys/rekey",
-        )),
-        (Route::RecoveryToken, Op::Read | Op::Write | Op::Delete) => Err(Fault::bad(
-            "there are no recovery tokens: a daemon that is sealed serves nobody; use sys/generate-root once it is open",
-        )),
         (Route::RootToken | Route::RootTokenAttempt, Op::Read) => root_token::status(desk).await,
         (Route::RootToken | Route::RootTokenAttempt, Op::Write) => {
             root_token::begin(desk, &request.params).await
@@ -158,7 +151,6 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             | Route::RekeyUpdate
             | Route::RekeyVerify
             | Route::RekeyCancel
-            | Route::RekeyRecovery
             | Route::RotateRootInit
             | Route::RotateRootUpdate
             | Route::RotateRootVerify
@@ -169,7 +161,6 @@ pub(crate) async fn handle(route: Route, desk: &Desk<'_>, request: Request) -> R
             | Route::RootTokenAttempt
             | Route::RootTokenAttemptUpdate
             | Route::RootTokenAttemptCancel
-            | Route::RecoveryToken
             | Route::Seals
             | Route::SealChange
             | Route::SealUpdate
