@@ -47,6 +47,11 @@ pub(crate) async fn furnished() -> (House, Furniture) {
     }
     let made = root.ask("POST", "auth/token/create", json!({ "policies": ["default"] })).await.ok();
     let spare = root.ask("POST", "auth/token/create", json!({})).await.ok();
+    // What is disclosed must be covered by a checkpoint.
+    coffer_tests::eventually("a checkpoint covers the first leaves", || async {
+        (root.ask("GET", "sys/audit/receipt/2", Value::Null).await.status == 200).then_some(())
+    })
+    .await;
     let signed = json!({ "input": "aGk=", "prehashed": false });
     let furniture = Furniture {
         token: made.token(),
