@@ -50,7 +50,7 @@ pub async fn rotations_due(room: &Room) -> Result<Vec<CanonicalPath>, Fault> {
         let at = match Key::load(&room.view, &name).await {
             Ok(key) => key.and_then(|key| key.due()),
             // One that was altered on disk must not keep the others from rotating; the barrier has named it in the log.
-            Err(Fault::Internal(_)) => None,
+            Err(Fault::OnDisk(_) | Fault::Internal(_)) => None,
             Err(fault) => return Err(fault),
         };
         let Some(at) = at else { continue };
