@@ -88,6 +88,9 @@ impl Batch<'_> {
     }
 }
 
+/// Takes each directory that is complete: its store key, and what lies in it.
+pub(crate) type Done<'d, E> = &'d mut dyn FnMut(&[u8], Counts) -> Result<(), E>;
+
 /// Counts the names of all directories of a table, from its records in the order of their keys.
 #[derive(Default)]
 pub(crate) struct Counting {
@@ -97,11 +100,7 @@ pub(crate) struct Counting {
 
 impl Counting {
     /// The next record; gives `done` each directory that is complete.
-    pub(crate) fn record<E>(
-        &mut self,
-        store_key: &[u8],
-        done: &mut dyn FnMut(&[u8], Counts) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(crate) fn record<E>(&mut self, store_key: &[u8], done: Done<'_, E>) -> Result<(), E> {
         let lengths = directories(store_key);
         if lengths.is_empty() {
             return Ok(());
@@ -125,10 +124,7 @@ impl Counting {
     }
 
     /// There are no more.
-    pub(crate) fn finish<E>(
-        &mut self,
-        done: &mut dyn FnMut(&[u8], Counts) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(crate) fn finish<E>(&mut self, done: Done<'_, E>) -> Result<(), E> {
         while let Some((directory, counts)) = self.open.pop() {
             done(&directory, counts)?;
         }
