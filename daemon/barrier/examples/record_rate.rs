@@ -130,7 +130,7 @@ impl Entropy for Counting {
         let mut next = self.0.lock().unwrap();
         for chunk in bytes.chunks_mut(8) {
             *next += 1;
-            chunk.copy_from_slice(&next.to_le_bytes()[..chunk.len()]);
+            chunk.iter_mut().zip(next.to_le_bytes()).for_each(|(byte, fresh)| *byte = fresh);
         }
         Ok(())
     }

@@ -88,8 +88,8 @@ impl Batch<'_> {
     }
 }
 
-/// Takes a directory's key, and how much is in it.
-type Done<'a, E> = dyn FnMut(&[u8], Counts) -> Result<(), E> + 'a;
+/// Takes each directory that is complete: its store key, and what lies in it.
+pub(crate) type Done<'d, E> = &'d mut dyn FnMut(&[u8], Counts) -> Result<(), E>;
 
 /// Counts the names of all directories of a table, from its records in the order of their keys.
 #[derive(Default)]
@@ -100,7 +100,7 @@ pub(crate) struct Counting {
 
 impl Counting {
     /// The next record; gives `done` each directory that is complete.
-    pub(crate) fn record<E>(&mut self, store_key: &[u8], done: &mut Done<'_, E>) -> Result<(), E> {
+    pub(crate) fn record<E>(&mut self, store_key: &[u8], done: Done<'_, E>) -> Result<(), E> {
         let lengths = directories(store_key);
         if lengths.is_empty() {
             return Ok(());
@@ -124,7 +124,7 @@ impl Counting {
     }
 
     /// There are no more.
-    pub(crate) fn finish<E>(&mut self, done: &mut Done<'_, E>) -> Result<(), E> {
+    pub(crate) fn finish<E>(&mut self, done: Done<'_, E>) -> Result<(), E> {
         while let Some((directory, counts)) = self.open.pop() {
             done(&directory, counts)?;
         }

@@ -270,8 +270,10 @@ async fn an_old_store_gets_its_index_when_it_is_opened_and_from_then_on_keeps_it
     drop(prod);
     make_old(&store).await;
     // What a build that was cut off has left means nothing.
-    set(&store, &keystore_format::index::Path::ROOT.store_key(EnvironmentId([PROD; 16])), vec![1, 0, 1])
-        .await;
+    let root = keystore_format::index::Path::ROOT;
+    for left in [root, root.child(3).and_then(|path| path.child(9)).and_then(|path| path.child(1)).unwrap()] {
+        set(&store, &left.store_key(EnvironmentId([PROD; 16])), vec![1, 0, 1]).await;
+    }
     let old_heads = dumped(&store).await;
     let before = records(&store, KIND).await.remove(0);
     let prod = lab.open(&store, PROD).await.unwrap();
@@ -323,6 +325,32 @@ fn a_power_cut_while_an_old_store_gets_its_index_costs_nothing() {
         });
     });
     assert!(found > 20, "{found}");
+}
+
+#[tokio::test]
+async fn a_reader_between_a_commit_and_the_steps_after_it_reads_what_was_committed() {
+    let (_lab, _store, prod) = prod().await;
+    put(&prod, "a", "before").await;
+    for (at, value) in [("a", Some("after")), ("new", Some("after")), ("a", None)] {
+        let (reader, read) = (Arc::clone(&prod), Arc::new(std::sync::Mutex::new(None)));
+        let reading = Arc::clone(&read);
+        change(&prod, move |batch| {
+            let (reader, reading) = (Arc::clone(&reader), Arc::clone(&reading));
+            // On the committer's thread, before the barrier's own step: the store has the new state, the barrier the old head.
+            batch.after(Box::new(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                *reading.lock().unwrap() =
+                    Some(runtime.block_on(get(&reader, at)).map_err(|error| error.to_string()));
+            }));
+            match value {
+                Some(value) => batch.mount(KV).put(KIND, &path(at), None, value.as_bytes()).map(drop),
+                None => batch.mount(KV).delete(KIND, &path(at), None).map(drop),
+            }
+        })
+        .await
+        .unwrap();
+        assert_eq!(read.lock().unwrap().take().unwrap(), Ok(value.map(str::to_owned)), "{at}");
+    }
 }
 
 /// Between a commit and the steps after it readers see either state, and their nodes may be gone already.
