@@ -98,6 +98,12 @@ def build(path, entries, nodes):
 
 
 def check(vector):
+    if "directory" in vector:
+        record, directory = raw(vector, "record", "directory")
+        same(hashlib.sha256(record).digest(), vector["record_hash"], "record hash")
+        found = hashlib.sha256(b"coffer/v1/directory\0" + directory).digest()
+        same(found, vector["directory_hash"], "directory hash")
+        return
     if "bytes" in vector:
         refuses(vector, lambda: parse(vector["path"], raw(vector, "bytes")))
         return

@@ -1,10 +1,13 @@
-use super::{ENVIRONMENT, changed, refused};
+use super::{ENVIRONMENT, MOUNT, bytes, changed, refused};
 use hex::encode as hex;
 use keystore_format::{
     error::FormatError,
     index::{
-        Change, Child, EMPTY_ROOT, Entry, Node, Path, Source, encode_branch, encode_leaf, key_hash, update,
+        Change, Child, EMPTY_ROOT, Entry, Node, Path, Source, directory_hash, encode_branch, encode_leaf,
+        key_hash, update,
     },
+    name::{SealedPath, store_key},
+    tables,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -20,6 +23,14 @@ pub(crate) fn vectors() -> Vec<Value> {
         index("index_of_33_records_is_a_branch", records(33)),
         index("index_whose_keys_differ_in_their_last_byte", neighbours),
     ];
+    let path = SealedPath::of(&bytes(0), ENVIRONMENT, MOUNT, "app/db").unwrap();
+    let record = store_key(tables::RECORDS, ENVIRONMENT, MOUNT, 66, &path, None);
+    let directory = &record[..record.len() - path.as_bytes().len() / 2];
+    vectors.push(json!({
+        "name": "where_the_entries_of_a_record_and_of_its_directory_are", "record": hex(&record),
+        "record_hash": hex(key_hash(&record)), "directory": hex(directory),
+        "directory_hash": hex(directory_hash(directory)),
+    }));
     vectors.extend(refused_nodes());
     vectors.extend(refused_store_keys());
     vectors
