@@ -4,7 +4,7 @@ use crate::connect::Connection;
 use crate::page::Page;
 use crate::shapes::{text, texts};
 use crate::words::Failure;
-use crate::{ask, pairs};
+use crate::{ask, pairs, sealed};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -25,6 +25,27 @@ pub(crate) enum Command {
         /// A pair to keep with it, as key=value
         #[arg(long = "metadata", value_name = "KEY=VALUE")]
         metadata: Vec<String>,
+        /// Give it shares of its own, so many, each for another person: the environment above does not open it then
+        #[arg(long, alias = "key-shares")]
+        shares: Option<u64>,
+        /// How many of them are to open it [default: 3]
+        #[arg(long, alias = "key-threshold", requires = "shares")]
+        threshold: Option<u64>,
+        /// A seal that the configuration names for it, or `inherit`; once for each
+        #[arg(long = "seal", value_name = "NAME")]
+        seals: Vec<String>,
+    },
+    /// Take the keys of an environment, and of all below it, out of memory; the others go on
+    Seal {
+        /// Its path below the environment you are in
+        path: String,
+    },
+    /// Open a sealed environment: by its shares, or without people where it has none
+    Unseal {
+        /// Its path below the environment you are in
+        path: String,
+        #[command(flatten)]
+        opening: sealed::Opening,
     },
     /// What is known of an environment, also of one that was deleted
     Show {
@@ -45,7 +66,21 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
     let api = connection.api()?;
     match command {
         Command::List => list(&api).await,
-        Command::Create { path, metadata } => create(&api, &path, &metadata).await,
+        Command::Create { path, metadata, shares, threshold, seals } => {
+            let body = json!({
+                "custom_metadata": pairs::texts(&metadata)?, "secret_shares": shares,
+                "secret_threshold": threshold, "seals": seals,
+            });
+            create(&api, &path, body).await
+        }
+        Command::Seal { path } => {
+            let (above, place) = place(&api, &path)?;
+            sealed::seal(&above, &place, path.trim_matches('/')).await
+        }
+        Command::Unseal { path, opening } => {
+            let (above, place) = place(&api, &path)?;
+            sealed::unseal(&above, &place, path.trim_matches('/'), opening).await
+        }
         Command::Show { path } => {
             let (above, place) = place(&api, &path)?;
             Ok(described(above.get(&place).await?.data()))
@@ -69,15 +104,25 @@ async fn list(api: &Api) -> Result<Page, Failure> {
     Ok(page.table(&["ENVIRONMENT", "STATE", "CREATED", "ID"], rows))
 }
 
-async fn create(api: &Api, path: &str, metadata: &[String]) -> Result<Page, Failure> {
+async fn create(api: &Api, path: &str, body: Value) -> Result<Page, Failure> {
     let (above, place) = place(api, path)?;
-    let body = json!({ "custom_metadata": pairs::texts(metadata)? });
     let made = above.post(&place, &body).await?;
     let path = text(made.data(), "path");
     let path = path.trim_end_matches('/');
     let page =
         Page::new(made.data().clone()).good(format!("Environment {path} is there, with keys of its own."));
-    Ok(page.fields([("Id", text(made.data(), "uuid"))]).note(format!("`coffer -n {path} …` acts in it.")))
+    let page = page.fields([("Id", text(made.data(), "uuid"))]);
+    let shares = texts(made.data(), "shares");
+    let page = match shares.len() {
+        0 => page,
+        count => page
+            .fields(shares.iter().enumerate().map(|(at, share)| (format!("Share {}", at + 1), share.clone())))
+            .line(format!(
+                "These shares are shown now and never again: give each to another person. Any {} of the {count} open {path} after each start, and nothing else does unless you add a seal.",
+                text(made.data(), "key_threshold")
+            )),
+    };
+    Ok(page.note(format!("`coffer -n {path} …` acts in it.")))
 }
 
 async fn delete(api: &Api, path: &str, is_confirmed: bool) -> Result<Page, Failure> {

@@ -20,6 +20,7 @@ mod operator;
 mod page;
 mod pairs;
 mod policy;
+mod sealed;
 mod shapes;
 mod shares;
 mod sheet;
@@ -92,7 +93,8 @@ async fn explained(connection: &Connection, failure: Failure) -> Failure {
     let Ok(api) = connection.node() else { return failure };
     match api.client.sys().seal_status().await {
         Ok(status) if is_unavailable && !status.initialized => Failure::NotInitialized,
-        Ok(status) if is_unavailable && status.sealed => {
+        // Where it was asked to open, its own sentence says why it does not.
+        Ok(status) if is_unavailable && status.sealed && !failure.is_of("sys/unseal") => {
             Failure::Sealed { progress: status.progress, threshold: status.threshold }
         }
         // It answers nobody who comes like this: TLS 1.3 refuses a certificate only after the handshake.

@@ -61,7 +61,8 @@ fuzz_target!(|data: &[u8]| {
     if path.depth() == 0 {
         let mut kept = Kept(BTreeMap::from([(Vec::new(), rest.to_vec())]));
         let root = Child { count: node.count(), hash: node_hash(rest) };
-        let changes: [Change; 3] = [([0x11; 32], Some((1, [1; 16]))), ([0x77; 32], None), ([0xfe; 32], Some((2, [2; 16])))];
+        let changes: [Change; 3] =
+            [([0x11; 32], Some((1, [1; 16]))), ([0x77; 32], None), ([0xfe; 32], Some((2, [2; 16])))];
         // Children that are not there are a fault, and no panic.
         let _ = update(&mut kept, Some(root), &changes);
     }

@@ -88,7 +88,7 @@ impl Said {
 
 async fn told(is_script: bool) -> Told {
     let (mut setup, tpm) = (Setup::default(), Tpm::new());
-    tpm.configure(&mut setup, "tpm2", "");
+    tpm.configure(&mut setup, "tpm2", "counter_index = 0x01500001");
     for name in ["disk", "spare"] {
         setup.sections += &format!("[[seal]]\nname = \"{name}\"\ntype = \"file\"\npath = \"{name}.key\"\n");
     }
@@ -142,6 +142,7 @@ async fn every_command(is_script: bool) {
         "Environment prod: destroyed.",
         ("/state", json!("destroyed")),
     );
+    alone(&mut told);
     backup(&mut told).await;
     rekey(&mut told);
     generate_root(&mut told);
@@ -405,6 +406,33 @@ async fn backup(told: &mut Told) {
     assert!(!other.client(&other.operator).sys().seal_status().await.unwrap().sealed);
 }
 
+/// An environment with shares of its own, sealed and opened alone.
+fn alone(told: &mut Told) {
+    let made = told.says(
+        &["env", "create", "acme", "--shares", "2", "--threshold", "2"],
+        "These shares are shown now and never again",
+        ("/key_threshold", json!(2)),
+    );
+    let shares: Vec<_> = (1..=2)
+        .map(|number| made.value(&format!("Share {number} "), &format!("/shares/{}", number - 1)))
+        .collect();
+    shares.iter().for_each(|share| told.house.canaries.add(share));
+    told.says(&["env", "seal", "acme"], "Sealed: the keys of acme", ("/sealed", json!(true)));
+    let half = told.run(&["env", "unseal", "acme"], &shares[0]);
+    assert!(half.code == 2, "{half:?}");
+    told.says_to(
+        &["env", "unseal", "acme"],
+        &shares[1],
+        "Open: acme serves requests.",
+        ("/sealed", json!(false)),
+    );
+    told.says(
+        &["env", "delete", "acme", "--yes"],
+        "Environment acme: destroyed.",
+        ("/state", json!("destroyed")),
+    );
+}
+
 const PIN: &str = "pin-of-the-tpm";
 
 fn seals(told: &mut Told) {
@@ -448,6 +476,8 @@ fn seals(told: &mut Told) {
         "Approved: seal tpm2 opens",
         ("/approved", json!(true)),
     );
+    told.says_to(&seal(&["counter"]), TPM_OWNER, "The TPM counts, from ", ("/counter", Value::Null));
+    told.says(&seal(&["counter", "--end"]), "no longer held against", ("/counter", json!(0)));
     told.says_to(
         &seal(&["migrate", "disk", "spare"]),
         &shares,

@@ -78,7 +78,10 @@ async fn an_older_store_is_refused_with_what_is_wrong_and_nothing_of_it_is_serve
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_quorum_accepts_an_older_store_and_its_log_begins_anew() {
     let mut house = rolled_back().await;
-    assert_eq!(give(&house, &[true, true]).await.ok().body["sealed"], false);
+    let shares = house.shares[..2].join("\n");
+    let refused = house.coffer_with("", &["operator", "unseal"], &shares);
+    assert!(refused.code != 0 && refused.stderr.contains("--accept-rollback"), "{}", refused.stderr);
+    house.coffer_with("", &["operator", "unseal", "--accept-rollback"], &shares).ok();
     assert_eq!(value(&house).await, "yesterday");
     write(&house, "after").await;
     // Accepted once: from here on it is as any other.

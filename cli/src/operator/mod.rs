@@ -15,6 +15,7 @@ mod unseal_all;
 
 pub(crate) use status::run as status;
 pub(crate) use targets::Target;
+pub(crate) use unseal::Source;
 
 use crate::connect::Connection;
 use crate::page::Page;

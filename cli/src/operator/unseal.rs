@@ -36,6 +36,10 @@ pub(crate) struct Arguments {
     /// Open by this seal instead, and ask for its PIN, without echo
     #[arg(long, value_name = "SEAL", conflicts_with_all = ["reset", "files", "all"])]
     pin: Option<String>,
+    /// Open a store that is older than its audit log, or than the TPM's counter: where a copy of the disk was put back on
+    /// purpose. Each holder says so
+    #[arg(long, conflicts_with_all = ["reset", "all", "pin"])]
+    accept_rollback: bool,
     /// Whoever types a share here is told why not.
     #[arg(hide = true, num_args = 0..)]
     shares: Vec<String>,
@@ -60,7 +64,7 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
     }
     match &arguments.pin {
         Some(name) => by_pin(&api, name).await,
-        None => until_open(&api, source).await,
+        None => until_open_by(&api, source, arguments.accept_rollback).await,
     }
 }
 
@@ -117,7 +121,11 @@ impl Source {
 }
 
 /// Takes shares until it is open, or until nothing more is typed.
-pub(crate) async fn until_open(api: &Api, mut source: Source) -> Result<Page, Failure> {
+pub(crate) async fn until_open(api: &Api, source: Source) -> Result<Page, Failure> {
+    until_open_by(api, source, false).await
+}
+
+async fn until_open_by(api: &Api, mut source: Source, accepts_rollback: bool) -> Result<Page, Failure> {
     let sys = api.client.sys();
     let mut status = sys.seal_status().await.map_err(at)?;
     if !status.initialized {
@@ -137,7 +145,12 @@ pub(crate) async fn until_open(api: &Api, mut source: Source) -> Result<Page, Fa
         let Some(share) = source.next(prompt).await? else {
             return Ok(stopped(&status));
         };
-        match sys.unseal(&Secret::from(share)).await {
+        let share = Secret::from(share);
+        let given = match accepts_rollback {
+            true => sys.unseal_accepting_rollback(&share).await,
+            false => sys.unseal(&share).await,
+        };
+        match given {
             Ok(now) => {
                 let is_known = now.sealed && now.progress == status.progress;
                 status = now;

@@ -135,6 +135,11 @@ impl Failure {
         matches!(self, Self::Server { error, .. } if error.is_unavailable())
     }
 
+    /// Whether this was asked for.
+    pub(crate) fn is_of(&self, asked: &str) -> bool {
+        matches!(self, Self::Server { path, .. } if path == asked)
+    }
+
     /// Whether the daemon could not use what was sent.
     pub(crate) fn is_bad_request(&self) -> bool {
         matches!(self, Self::Server { error, .. } if matches!(&**error, Error::Refused(refusal) if refusal.status == 400))

@@ -151,7 +151,7 @@ pub(crate) fn why(what: &str, error: &OpenError) -> String {
 /// Why something that may be older than it should be does not open.
 pub(crate) fn older(what: &str, why: &str) -> String {
     format!(
-        "{what} does not open: {why}. If it was put back on purpose, each holder gives their share with 'accept_rollback'"
+        "{what} does not open: {why}. If it was put back on purpose, each holder gives their share with 'accept_rollback': coffer operator unseal --accept-rollback"
     )
 }
 

@@ -31,6 +31,7 @@ const CHANGE: &str = "sys/seals/change";
 const UPDATE: &str = "sys/seals/update";
 const VERIFY: &str = "sys/seals/verify";
 const APPROVE: &str = "sys/seals/approve";
+const COUNTER: &str = "sys/seals/counter";
 /// The name of the seal that shares open.
 const SHARES: &str = "shares";
 
@@ -95,6 +96,12 @@ pub(crate) enum Command {
         /// Take the approval back: the TPM opens nothing until there is another
         #[arg(long)]
         withdraw: bool,
+    },
+    /// Let a TPM count, so that an older store with its older log is refused: its seal's section has a `counter_index`
+    Counter {
+        /// Count no longer: where the TPM is lost
+        #[arg(long)]
+        end: bool,
     },
     /// Call off the change that is under way: nothing has changed then
     Cancel,
@@ -178,6 +185,7 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
         Command::Share(holder) => share::run(&api, &holder).await,
         Command::Verify { name, pin } => verify(&api, &name, pin).await,
         Command::Approve { name, withdraw } => approve(&api, &name, withdraw).await,
+        Command::Counter { end } => counter(&api, end).await,
         Command::Cancel => cancel(&api).await,
     }
 }
@@ -207,6 +215,22 @@ async fn approve(api: &Api, name: &str, is_withdrawn: bool) -> Result<Page, Fail
             "Next: `coffer operator seal approve {name}{flags}` approves again; until then the other seals open."
         )),
     })
+}
+
+async fn counter(api: &Api, is_end: bool) -> Result<Page, Failure> {
+    if is_end {
+        api.delete(COUNTER).await?;
+        return Ok(Page::new(json!({ "counter": 0 }))
+            .good("The store's age is no longer held against a TPM's counter.")
+            .line("An older store is still told by its audit log, unless both are put back together."));
+    }
+    let owner = ask::required("Owner password of the TPM (not shown): ").await?;
+    let defined = api.post(COUNTER, &json!({ "owner_password": *owner })).await?;
+    let page = Page::new(defined.data().clone());
+    let value = text(defined.data(), "counter");
+    Ok(page.good(format!("The TPM counts, from {value} on: an older store is refused from now on.")).line(
+        "It counts at each start and seal, and within 30 seconds after something was taken away. When the TPM is lost, shares open the store with `coffer operator unseal --accept-rollback`.",
+    ))
 }
 
 async fn cancel(api: &Api) -> Result<Page, Failure> {
