@@ -128,6 +128,38 @@ async fn counted(tpm: &Tpm) -> House {
     house
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_the_time_before_the_counter_is_recognised_by_the_tpm() {
+    let tpm = Tpm::new();
+    let mut setup = Setup::default();
+    tpm.configure(&mut setup, "tpm2", "counter_index = 0x01500001");
+    let mut house = House::with(setup).await;
+    [TPM_OWNER, "tpm-pin-1234"].iter().for_each(|secret| house.canaries.add(secret));
+    let root = house.root();
+    let add = json!({ "add": "tpm2", "pin": "tpm-pin-1234", "owner_password": TPM_OWNER });
+    let nonce = root.ask("POST", "sys/seals/change", add).await.ok().text("nonce");
+    for share in &house.shares[..2] {
+        root.ask("POST", "sys/seals/update", json!({ "key": share, "nonce": nonce })).await.done();
+    }
+    // A TPM that does not count yet keeps nobody out.
+    house.restart().await;
+    assert!(house.stop().success());
+    let (store, audit) = (house.at("store"), house.at("audit"));
+    copy(&house.data().join("store"), &store);
+    copy_tree(&house.audit(), &audit);
+    house.start_process().await;
+    house.unseal().await;
+    house.root().ask("POST", "sys/seals/counter", json!({ "owner_password": TPM_OWNER })).await.done();
+    assert!(house.stop().success());
+    put_back(&house, &store);
+    std::fs::remove_dir_all(house.audit()).unwrap();
+    copy_tree(&audit, &house.audit());
+    house.start_process().await;
+    let said = give(&house, &[false, false]).await.refused(503);
+    assert!(said.contains("the store knows nothing of it"), "{said}");
+    assert_eq!(give(&house, &[true, true]).await.ok().body["sealed"], false);
+}
+
 async fn counter(house: &House) -> u64 {
     house.root().ask("GET", "sys/seals", Value::Null).await.ok().data()["counter"].as_u64().unwrap()
 }
@@ -189,6 +221,7 @@ async fn what_takes_something_away_is_counted_and_a_lost_tpm_is_no_lost_store() 
     assert_eq!(give(&house, &[true, true]).await.ok().body["sealed"], false);
     house.root().ask("DELETE", "sys/seals/counter", Value::Null).await.done();
     assert!(house.stop().success());
+    house.set_sections("");
     house.start_process().await;
     house.unseal().await;
     eventually("it is open", || async {

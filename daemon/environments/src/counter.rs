@@ -9,6 +9,7 @@ use crate::work::recorded;
 use coffer_barrier::Barrier;
 use coffer_room::{Answer, Change, Fault};
 use coffer_seal::device::{Count, DeviceError, DeviceTrouble};
+use coffer_seal::devices::NamedDevice;
 use coffer_seal::seals::listed;
 use coffer_types::EnvironmentPath;
 use coffer_wire::Object;
@@ -58,7 +59,16 @@ impl Registry {
     pub(crate) async fn check_counter(self: &Arc<Self>, root: &Barrier) -> Result<(), String> {
         let head = root.tpm_counter();
         if head == 0 {
-            return Ok(());
+            // A store of the time before the counter knows nothing of it; the TPM does.
+            let is_counting = self.devices.iter().any(NamedDevice::has_counter)
+                && self.counter(root, Ask::Read).await.is_ok();
+            return match is_counting {
+                false => Ok(()),
+                true => Err(
+                    "the TPM counts, and the store knows nothing of it: it is of the time before, or the counting was ended and the configuration still has `counter_index`"
+                        .to_owned(),
+                ),
+            };
         }
         match self.counter(root, Ask::Read).await {
             // One ahead: a crash came between the head and the counter.

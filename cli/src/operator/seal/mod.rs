@@ -222,6 +222,7 @@ async fn counter(api: &Api, is_end: bool) -> Result<Page, Failure> {
         api.delete(COUNTER).await?;
         return Ok(Page::new(json!({ "counter": 0 }))
             .good("The store's age is no longer held against a TPM's counter.")
+            .note("Take `counter_index` out of the configuration before the next start: a TPM that counts beside a store that does not is refused.")
             .line("An older store is still told by its audit log, unless both are put back together."));
     }
     let owner = ask::required("Owner password of the TPM (not shown): ").await?;
