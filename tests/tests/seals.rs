@@ -182,6 +182,25 @@ async fn a_tpm_with_registers_and_a_pin_opens_by_the_operators_pin() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seal_that_asks_for_no_pin_opens_a_sealed_daemon_by_none() {
+    let tpm = Tpm::new();
+    let mut setup = Setup::default();
+    tpm.configure(&mut setup, "tpm2", "pcrs = \"sha256:7\"");
+    let mut house = House::with(setup).await;
+    house.canaries.add(TPM_OWNER);
+    let add = json!({ "add": "tpm2", "owner_password": TPM_OWNER });
+    change(&house.root(), add, &house.shares).await.done();
+    house.restart_by_itself().await;
+    house.root().ask("POST", "sys/seal", json!({})).await.done();
+    let client = house.client(&house.operator);
+    for pin in ["1234", ""] {
+        let said = client.ask("POST", "sys/unseal", json!({ "seal": "tpm2", "pin": pin })).await.refused(400);
+        assert!(said.contains("after a start only"), "{said}");
+        assert!(is_sealed(&house).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn registers_without_an_owner_password_are_refused_with_what_would_be_right() {
     let tpm = Tpm::new();
     tpm.tool("tpm2_changeauth", &["-c", "owner", "-p", TPM_OWNER]);

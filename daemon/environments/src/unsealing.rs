@@ -116,14 +116,15 @@ impl Registry {
             Gate::Open => return Ok(UnsealAnswer::Open),
             Gate::Sealed(waiting) => waiting.seal.clone(),
         };
-        let wraps = seal.wraps();
-        if !wraps.iter().any(|wrap| wrap.name == name && is_by_device(wrap)) {
+        let wrap = seal.wraps().into_iter().find(|wrap| wrap.name == name && is_by_device(wrap));
+        let wrap = wrap.ok_or_else(|| {
+            NodeFault::bad("the store has no seal of this name: `coffer operator status` names them")
+        })?;
+        // What asks for no PIN would open by any, for everybody.
+        if given.pin.is_none() || !wrap.takes_pin {
             return Err(NodeFault::bad(
-                "the store has no seal of this name: `coffer operator status` names them",
+                "a seal without a PIN opens by itself after a start only: give shares, or the PIN of one that takes a PIN",
             ));
-        }
-        if given.pin.is_none() {
-            return Err(NodeFault::bad("a seal opens by itself after a start only: give its PIN, or shares"));
         }
         // Before the PIN is shown: what is tried is recorded.
         let fields = [(NodeField::Action, "by-pin")];
