@@ -478,6 +478,8 @@ fn seals(told: &mut Told) {
     );
     told.says_to(&seal(&["counter"]), TPM_OWNER, "The TPM counts, from ", ("/counter", Value::Null));
     told.says(&seal(&["counter", "--end"]), "no longer held against", ("/counter", json!(0)));
+    // Its section says that it counts, so the store must know of it at the next start.
+    told.says_to(&seal(&["counter"]), TPM_OWNER, "The TPM counts, from ", ("/counter", Value::Null));
     told.says_to(
         &seal(&["migrate", "disk", "spare"]),
         &shares,

@@ -290,7 +290,13 @@ fn commit(desk: &Desk<'_>, changing: Arc<SealChanging>) -> Result<Outcome, Fault
             .string("add", &changing.add)
             .string("remove", &changing.remove)
             .string("weakest", weakest(&wraps).map_or("", |wrap| &wrap.name));
-        Ok(Answer::system(answer).commit("nonce", changing.nonce.as_bytes()))
+        let answer = Answer::system(answer).commit("nonce", changing.nonce.as_bytes());
+        Ok(match changing.ends.is_empty() {
+            true => answer,
+            false => answer.warn(
+                "with an old backup the seal that is gone still gives today's root key: rotate it (sys/rotate/root, `coffer operator rotate-root`)",
+            ),
+        })
     })))
 }
 
