@@ -268,7 +268,7 @@ struct Kills {
 }
 
 impl Kills {
-    const MOST: u32 = 40;
+    const MOST: u32 = 150;
 
     fn are_of_all_kinds(&self) -> bool {
         self.before > 0 && self.amid > 0 && self.after > 0
