@@ -1,7 +1,7 @@
 //! Changing an index: one walk down for all changes of a commit, each node read, hashed and written once.
 use super::node::{Child, Entry, MAX_LEAF_ENTRIES, Node, encode_branch, encode_leaf};
 use super::{Path, node_hash};
-use crate::error::FormatError;
+use crate::error::{Fault, FormatError};
 use alloc::vec::Vec;
 
 /// What becomes of the entry of a key: its new state, or `None` where it goes.
@@ -109,8 +109,7 @@ fn below<S: Source>(
             New::Branch(new) => *child = Some(new),
         }
     }
-    let total: u64 = children.iter().flatten().map(|child| child.count).sum();
-    if total > MAX_LEAF_ENTRIES as u64 {
+    if total(&children)? > MAX_LEAF_ENTRIES as u64 {
         for (nibble, (child, leaf)) in (0_u8..).zip(children.iter_mut().zip(leaves)) {
             if let (Some(child_path), Some(entries)) = (path.child(nibble), leaf) {
                 *child = Some(keep_leaf(source, &child_path, &entries)?);
@@ -176,10 +175,15 @@ fn keep_branch<S: Source>(
     children: &[Option<Child>; 16],
 ) -> Result<New, S::Error> {
     let node = encode_branch(children);
-    let count = children.iter().flatten().map(|child| child.count).sum();
-    let child = Child { count, hash: node_hash(&node) };
+    let child = Child { count: total(children)?, hash: node_hash(&node) };
     source.put(path, child.hash, node)?;
     Ok(New::Branch(child))
+}
+
+/// How many entries lie below.
+fn total(children: &[Option<Child>; 16]) -> Result<u64, FormatError> {
+    let sum = children.iter().flatten().try_fold(0, |sum: u64, child| sum.checked_add(child.count));
+    sum.ok_or(FormatError::new("child count", 0, Fault::TooLong))
 }
 
 /// The entries of a node with `changes` made to them, by ascending key.
