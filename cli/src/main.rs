@@ -13,6 +13,7 @@ mod capabilities;
 mod connect;
 mod env;
 mod files;
+mod kept;
 mod kv;
 mod login;
 mod mounts;

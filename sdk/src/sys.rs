@@ -53,6 +53,15 @@ pub struct SealStatus {
     /// The daemon's version.
     #[serde(default)]
     pub version: String,
+    /// The store's id, in the form of a UUID; empty before there is one.
+    #[serde(default)]
+    pub cluster_id: String,
+    /// The newest signed checkpoints of the logs: told to whoever opened the store, to be kept.
+    #[serde(default)]
+    pub checkpoints: Vec<String>,
+    /// How many of the checkpoints given were of what was opened.
+    #[serde(default)]
+    pub checkpoints_compared: u64,
 }
 
 /// What initialising gives, once and never again. No `Debug`.
@@ -193,11 +202,20 @@ impl Sys {
         self.client.post("sys/unseal").json(body).send().await?.json()
     }
 
-    /// As [`Sys::unseal`], for a store that was put back on purpose: one that is older than its audit log opens where each
-    /// holder of the quorum gives their share like this, and its log begins anew.
-    pub async fn unseal_accepting_rollback(&self, share: &Secret<String>) -> Result<SealStatus> {
-        let body =
-            Object::new().string("key", share.expose().trim()).boolean("accept_rollback", true).finish();
+    /// As [`Sys::unseal`], with what its holder says beside the share. `checkpoints` are signed notes that were kept: the
+    /// store opens only where its logs go on from them. One that is older opens where each holder of the quorum says
+    /// `accepts_rollback`, and its log begins anew.
+    pub async fn unseal_with(
+        &self,
+        share: &Secret<String>,
+        checkpoints: &[String],
+        accepts_rollback: bool,
+    ) -> Result<SealStatus> {
+        let body = Object::new()
+            .string("key", share.expose().trim())
+            .strings("checkpoints", checkpoints)
+            .boolean("accept_rollback", accepts_rollback)
+            .finish();
         self.client.post("sys/unseal").json(body).send().await?.json()
     }
 

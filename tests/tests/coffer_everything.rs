@@ -332,6 +332,7 @@ fn audit(told: &mut Told) {
     assert!(
         shown.lines().count() == 3 && shown.lines().all(|line| serde_json::from_str::<Value>(line).is_ok())
     );
+    told.says(&["audit", "checkpoint"], "Kept: the log of", ("/leaves", Value::Null));
     let disclose = ["audit", "disclose", "3", "path", "--out", "disclosed"];
     told.says(&disclose, "Field path of leaf 3 of environment prod", ("/field", json!("path")));
     let check = ["audit", "check-disclosure", "disclosed", "--log", &log];

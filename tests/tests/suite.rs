@@ -35,6 +35,7 @@ mod faults;
 mod holders;
 mod holders_agree;
 mod hvac;
+mod kept_checkpoints;
 mod many_targets;
 mod passwords;
 mod put_back;

@@ -1,4 +1,5 @@
 //! `audit`: checked and shown offline, on the files alone; one field disclosed through the daemon.
+mod checkpoint;
 mod disclose;
 mod folder;
 mod keys;
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     },
     /// Show an audit log as JSON lines, from its files alone
     Show(show::Arguments),
+    /// Keep the newest signed checkpoint of this environment's log: an older store is then refused when it is unsealed from
+    /// here. For a job that runs elsewhere than the daemon
+    Checkpoint,
     /// Open one field of one leaf, into a file that proves it to an auditor
     Disclose {
         /// The leaf's index in this environment's log
@@ -53,6 +57,7 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
     match command {
         Command::Verify { dir, keys } => verify::run(&dir, &keys),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Checkpoint => checkpoint::run(connection).await,
         Command::Disclose { index, field, out, overwrite } => {
             disclose::disclose(connection, index, &field, out, overwrite).await
         }

@@ -4,6 +4,8 @@ use super::unseal_all::{self, Where};
 use crate::api::Api;
 use crate::ask;
 use crate::connect::{Connection, PATIENT};
+use crate::files;
+use crate::kept::Kept;
 use crate::page::{Page, one_line, say};
 use crate::shares;
 use crate::words::{BY_PIN, Exit, Failure};
@@ -40,6 +42,10 @@ pub(crate) struct Arguments {
     /// purpose. Each holder says so
     #[arg(long, conflicts_with_all = ["reset", "all", "pin"])]
     accept_rollback: bool,
+    /// A signed checkpoint that an auditor, an application or a witness keeps: the store opens only where its log goes on
+    /// from it. The one that was kept here last goes along by itself
+    #[arg(long = "checkpoint", value_name = "FILE", conflicts_with_all = ["reset", "all"])]
+    checkpoints: Vec<PathBuf>,
     /// Whoever types a share here is told why not.
     #[arg(hide = true, num_args = 0..)]
     shares: Vec<String>,
@@ -62,14 +68,18 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
             .note("`coffer operator unseal` begins again.")
             .exit(if status.sealed { Exit::Sealed } else { Exit::Fine }));
     }
+    let mut notes = Vec::new();
+    for path in &arguments.checkpoints {
+        notes.push(files::text(path)?.to_string());
+    }
     match &arguments.pin {
-        Some(name) => by_pin(&api, name).await,
-        None => until_open_by(&api, source, arguments.accept_rollback).await,
+        Some(name) => by_pin(&api, name, notes).await,
+        None => until_open_by(&api, source, notes, arguments.accept_rollback).await,
     }
 }
 
 /// Opens by a device, with a PIN. Once: a PIN that is tried again is a PIN that locks.
-async fn by_pin(api: &Api, name: &str) -> Result<Page, Failure> {
+async fn by_pin(api: &Api, name: &str, mut notes: Vec<String>) -> Result<Page, Failure> {
     let status = api.client.sys().seal_status().await.map_err(at)?;
     if !status.initialized {
         return Err(Failure::NotInitialized);
@@ -78,11 +88,15 @@ async fn by_pin(api: &Api, name: &str) -> Result<Page, Failure> {
         return Ok(Page::new(json(&status)).good("Open already: there is nothing to unseal."));
     }
     let pin = ask::required(&format!("PIN of seal {name} (not shown): ")).await?;
-    let body = Zeroizing::new(json!({ "seal": name, "pin": *pin }).to_string().into_bytes());
+    let kept = Kept::of(&status.cluster_id);
+    notes.extend_from_slice(kept.notes());
+    let body = json!({ "seal": name, "pin": *pin, "checkpoints": notes });
+    let body = Zeroizing::new(body.to_string().into_bytes());
     let answer = api.client.call(Method::POST, "sys/unseal").json(body).send().await;
-    answer.map_err(|error| Failure::at(BY_PIN, error))?;
-    let status = api.client.sys().seal_status().await.map_err(at)?;
-    Ok(Page::new(json(&status)).good(format!("Open, by seal {name}: the daemon serves requests.")))
+    let status: SealStatus =
+        answer.and_then(|answer| answer.json()).map_err(|error| Failure::at(BY_PIN, error))?;
+    let page = Page::new(json(&status)).good(format!("Open, by seal {name}: the daemon serves requests."));
+    Ok(kept.renew(&status, page))
 }
 
 /// Where shares come from.
@@ -122,10 +136,15 @@ impl Source {
 
 /// Takes shares until it is open, or until nothing more is typed.
 pub(crate) async fn until_open(api: &Api, source: Source) -> Result<Page, Failure> {
-    until_open_by(api, source, false).await
+    until_open_by(api, source, Vec::new(), false).await
 }
 
-async fn until_open_by(api: &Api, mut source: Source, accepts_rollback: bool) -> Result<Page, Failure> {
+async fn until_open_by(
+    api: &Api,
+    mut source: Source,
+    mut notes: Vec<String>,
+    accepts_rollback: bool,
+) -> Result<Page, Failure> {
     let sys = api.client.sys();
     let mut status = sys.seal_status().await.map_err(at)?;
     if !status.initialized {
@@ -134,6 +153,8 @@ async fn until_open_by(api: &Api, mut source: Source, accepts_rollback: bool) ->
     if !status.sealed {
         return Ok(Page::new(json(&status)).good("Open already: there is nothing to unseal."));
     }
+    let kept = Kept::of(&status.cluster_id);
+    notes.extend_from_slice(kept.notes());
     if source.is_person() {
         say(&format!(
             "Sealed. {} of {} shares are given. What you type is not shown; Enter alone stops.",
@@ -146,11 +167,7 @@ async fn until_open_by(api: &Api, mut source: Source, accepts_rollback: bool) ->
             return Ok(stopped(&status));
         };
         let share = Secret::from(share);
-        let given = match accepts_rollback {
-            true => sys.unseal_accepting_rollback(&share).await,
-            false => sys.unseal(&share).await,
-        };
-        match given {
+        match sys.unseal_with(&share, &notes, accepts_rollback).await {
             Ok(now) => {
                 let is_known = now.sealed && now.progress == status.progress;
                 status = now;
@@ -172,7 +189,8 @@ async fn until_open_by(api: &Api, mut source: Source, accepts_rollback: bool) ->
             Err(error) => return Err(at(error)),
         }
     }
-    Ok(Page::new(json(&status)).good("Open: the daemon serves requests."))
+    let page = Page::new(json(&status)).good("Open: the daemon serves requests.");
+    Ok(kept.renew(&status, page))
 }
 
 fn stopped(status: &SealStatus) -> Page {
@@ -187,7 +205,8 @@ fn stopped(status: &SealStatus) -> Page {
 }
 
 fn json(status: &SealStatus) -> serde_json::Value {
-    json!({ "sealed": status.sealed, "progress": status.progress, "t": status.threshold, "n": status.shares })
+    json!({ "sealed": status.sealed, "progress": status.progress, "t": status.threshold, "n": status.shares,
+        "checkpoints_compared": status.checkpoints_compared })
 }
 
 fn at(error: Error) -> Failure {

@@ -5,10 +5,11 @@ use super::targets::{self, Target};
 use super::unseal::Source;
 use crate::api::Api;
 use crate::connect::{Connection, PATIENT};
+use crate::kept::Kept;
 use crate::page::{Page, say};
-use crate::shapes::{flag, number};
+use crate::shapes::{flag, number, text};
 use crate::words::{Exit, Failure, TargetFault};
-use coffer_sdk::{Error, Method};
+use coffer_sdk::{Error, Method, SealStatus};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tokio::task::JoinSet;
@@ -46,6 +47,10 @@ struct Door {
     state: State,
     /// How many of the shares it has been offered.
     offered: usize,
+    /// What was seen of its log before, where it is a daemon.
+    kept: Kept,
+    /// What it said when it opened, if it did now.
+    opened: Option<SealStatus>,
 }
 
 /// What the command line says of targets.
@@ -67,7 +72,8 @@ pub(crate) async fn run(
     let apis =
         targets.iter().map(|target| connection.target(target, PATIENT)).collect::<Result<Vec<_>, _>>()?;
     let state = State::Sealed { progress: 0, threshold: 0 };
-    let door = |target| Door { target, state: state.clone(), offered: 0 };
+    let door =
+        |target| Door { target, state: state.clone(), offered: 0, kept: Kept::default(), opened: None };
     let mut doors: Vec<_> = targets.into_iter().map(door).collect();
     look(&mut doors, &apis).await;
     say(&table(&doors));
@@ -85,7 +91,11 @@ pub(crate) async fn run(
         }
         say(&table(&doors));
     }
-    let page = page(&doors);
+    let keep = |page, door: &Door| match &door.opened {
+        Some(status) => door.kept.clone().renew(status, page),
+        None => page,
+    };
+    let page = doors.iter().fold(page(&doors), keep);
     // Said for scripts too: one of the shares was of no use, and something stays closed.
     Ok(if is_refused && !doors.iter().all(|door| door.state == State::Open) {
         page.note("One of the shares was taken by no target.")
@@ -131,22 +141,22 @@ async fn look(doors: &mut [Door], apis: &[Api]) {
         if let Ok((at, state)) = answer
             && let Some(door) = doors.get_mut(at)
         {
-            door.state = state;
+            (door.state, door.kept) = state;
         }
     }
 }
 
-async fn status(api: &Api, target: &Target) -> State {
+async fn status(api: &Api, target: &Target) -> (State, Kept) {
     let answer = api.client.call(Method::GET, &target.path("seal-status")).send().await;
     match answer.and_then(|answer| answer.json()) {
-        Ok(answer) => state_of(&answer),
+        Ok(answer) => (state_of(&answer), Kept::of(&text(&answer, "cluster_id"))),
         // Not told to everybody, nor while the one above is sealed; giving a share tells.
         Err(Error::Refused(refusal))
             if target.environment.is_some() && matches!(refusal.status, 403 | 503) =>
         {
-            State::Sealed { progress: 0, threshold: 0 }
+            (State::Sealed { progress: 0, threshold: 0 }, Kept::default())
         }
-        Err(error) => failed(error),
+        Err(error) => (failed(error), Kept::default()),
     }
 }
 
@@ -175,14 +185,15 @@ async fn offer(doors: &mut [Door], apis: &[Api], shares: &[Zeroizing<String>]) -
         let mut asked = JoinSet::new();
         for (at, (door, api)) in doors.iter().zip(apis).enumerate().filter(|(_, (door, _))| door.is_sealed())
         {
-            let (api, target, state) = (api.clone(), door.target.clone(), door.state.clone());
+            let (api, target, kept) = (api.clone(), door.target.clone(), door.kept.clone());
+            let state = door.state.clone();
             let new: Vec<_> = shares.iter().skip(door.offered).cloned().collect();
-            asked.spawn(async move { (at, give(&api, &target, state, &new).await) });
+            asked.spawn(async move { (at, give(&api, &target, (state, &kept), &new).await) });
         }
         while let Some(answer) = asked.join_next().await {
-            let Ok((at, (state, taken))) = answer else { continue };
+            let Ok((at, (state, taken, opened))) = answer else { continue };
             let Some(door) = doors.get_mut(at) else { continue };
-            door.state = state;
+            (door.state, door.opened) = (state, opened);
             door.offered += taken.iter().filter(|one| **one != Taken::Later).count();
             all.extend(taken);
         }
@@ -196,16 +207,18 @@ async fn offer(doors: &mut [Door], apis: &[Api], shares: &[Zeroizing<String>]) -
 async fn give(
     api: &Api,
     target: &Target,
-    mut state: State,
+    (mut state, kept): (State, &Kept),
     shares: &[Zeroizing<String>],
-) -> (State, Vec<Taken>) {
-    let mut taken = Vec::new();
+) -> (State, Vec<Taken>, Option<SealStatus>) {
+    let (mut taken, mut opened) = (Vec::new(), None);
     for share in shares {
-        let body = Zeroizing::new(json!({ "key": **share }).to_string().into_bytes());
+        let body =
+            Zeroizing::new(json!({ "key": **share, "checkpoints": kept.notes() }).to_string().into_bytes());
         let answer = api.client.call(Method::POST, &target.path("unseal")).json(body).send().await;
         match answer.and_then(|answer| answer.json::<Value>()) {
             Ok(answer) => {
                 let now = state_of(&answer);
+                opened = serde_json::from_value(answer.clone()).ok();
                 let is_known = now == state && now != State::Open;
                 state = now;
                 taken.push(if is_known { Taken::No("it was given already".into()) } else { Taken::Yes });
@@ -218,15 +231,15 @@ async fn give(
             // An environment of a daemon that is still sealed.
             Err(Error::Refused(refusal)) if refusal.status == 503 && target.environment.is_some() => {
                 taken.push(Taken::Later);
-                return (state, taken);
+                return (state, taken, None);
             }
-            Err(error) => return (failed(error), taken),
+            Err(error) => return (failed(error), taken, None),
         }
         if state == State::Open {
             break;
         }
     }
-    (state, taken)
+    (state, taken, opened)
 }
 
 /// Why no target took a share; none where one did, or may later.
@@ -300,7 +313,7 @@ mod tests {
             environment: environment.map(str::to_owned),
             ..Target::default()
         };
-        Door { target, state, offered: 0 }
+        Door { target, state, offered: 0, kept: Kept::default(), opened: None }
     }
 
     #[test]

@@ -137,6 +137,8 @@ pub enum BookError {
     },
     /// The journal holds another incarnation of this log than the head names: the store was put back or exchanged.
     Foreign,
+    /// The log does not go on from a checkpoint that somebody keeps.
+    Kept(KeptFault),
     /// What waits in the store to be appended to the journal is damaged.
     DamagedOutbox,
     /// A file of the log is not what it was; `coffer audit verify` names the place.
@@ -147,11 +149,57 @@ pub enum BookError {
     Unrecorded(Unrecorded),
 }
 
+/// Why a log does not go on from a checkpoint that somebody keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeptFault {
+    /// The log has fewer leaves than the checkpoint covers: store and log were put back together.
+    Ahead {
+        /// Leaves that the checkpoint covers.
+        kept: u64,
+        /// Leaves that the log has.
+        log: u64,
+    },
+    /// The log's first leaves are not those that the checkpoint covers.
+    Other {
+        /// Leaves that the checkpoint covers.
+        kept: u64,
+    },
+    /// It is of an incarnation that this log knows nothing of.
+    UnknownIncarnation,
+    /// The key of this environment's log did not sign it.
+    NotSigned,
+}
+
+impl fmt::Display for KeptFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ahead { kept, log } => write!(
+                f,
+                "the store and its audit log are older than a checkpoint that was kept: it covers {kept} leaves, and the log has {log}"
+            ),
+            Self::Other { kept } => write!(
+                f,
+                "the audit log is not the one of a checkpoint that was kept: its first {kept} leaves are others"
+            ),
+            Self::UnknownIncarnation => f.write_str(
+                "the store and its audit log are older than a checkpoint that was kept, or of another daemon: the log knows nothing of that checkpoint's incarnation",
+            ),
+            Self::NotSigned => f.write_str(
+                "a checkpoint that was given is not signed by the key of this environment's log: give the file as `coffer` kept it, or leave it away",
+            ),
+        }
+    }
+}
+
 impl BookError {
     /// Whether a quorum may accept it, where the store was put back on purpose.
     #[must_use]
     pub const fn is_rollback(&self) -> bool {
-        matches!(self, Self::Older { .. } | Self::Foreign)
+        match self {
+            Self::Older { .. } | Self::Foreign => true,
+            Self::Kept(fault) => !matches!(fault, KeptFault::NotSigned),
+            _ => false,
+        }
     }
 }
 
@@ -177,6 +225,7 @@ impl fmt::Display for BookError {
             Self::Foreign => f.write_str(
                 "the store is older than its audit log, or of another daemon: the log belongs to another incarnation of this environment",
             ),
+            Self::Kept(fault) => fault.fmt(f),
             Self::DamagedOutbox => f.write_str("an audit leaf that waits in the store is damaged"),
             Self::DamagedLog => {
                 f.write_str("a file of the audit log was altered; `coffer audit verify` names the place")

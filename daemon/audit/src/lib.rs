@@ -17,8 +17,8 @@ mod recorded;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Book, Intent, Opening};
-pub use error::{BookError, JournalError, Unrecorded};
+pub use book::{Book, Intent, KeptCheckpoint, Opening};
+pub use error::{BookError, JournalError, KeptFault, Unrecorded};
 pub use facts::{Facts, PlainField, fault_name, status_of};
 pub use journal::{Durability, Journal, Pace, Settings};
 pub use node::{NodeCount, NodeEvent, NodeField, NodeLog};

@@ -56,6 +56,11 @@ impl OpenError {
     pub(crate) fn is_rollback(&self) -> bool {
         matches!(self, Self::Book(error) if error.is_rollback())
     }
+
+    /// Whether it is about a checkpoint that a holder gave.
+    pub(crate) fn is_of_kept(&self) -> bool {
+        matches!(self, Self::Book(BookError::Kept(_)))
+    }
 }
 
 impl fmt::Display for OpenError {

@@ -22,6 +22,7 @@ mod sealed;
 mod sealing;
 mod snapshot;
 mod sys;
+mod terms;
 mod unsealing;
 mod work;
 
@@ -31,11 +32,12 @@ pub use address::{Addressed, Handler};
 pub use environment::Environment;
 pub use identity::{Credentials, Identified};
 pub use mounts::{Class, Mount, MountKind, MountTable};
-pub use node::{InitAnswer, NodeFault, SealStatus, UnsealAnswer};
+pub use node::{InitAnswer, NodeFault, SealStatus, Unsealed};
 pub use records::MountRecord;
 pub use registry::{Means, Registry, Settings, State};
 pub use snapshot::Upload;
 pub use sys::{Route as SysRoute, routes};
+pub use terms::Terms;
 
 /// Reads `bytes` as each record of an environment. For the fuzzer.
 #[doc(hidden)]

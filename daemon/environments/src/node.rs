@@ -1,5 +1,6 @@
 //! The node as a whole: uninitialised, sealed or open, and the ceremonies between.
 use crate::Environment;
+use crate::Terms;
 use crate::open;
 use crate::registry::{Means, Registry, Settings};
 use coffer_audit::{NodeEvent, NodeField, Unrecorded};
@@ -49,13 +50,13 @@ pub struct InitAnswer {
     pub root_token: Zeroizing<String>,
 }
 
-/// How an unseal call ended, where it did not fail.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum UnsealAnswer {
-    /// More shares are needed.
-    Progress,
-    /// Open.
-    Open,
+/// What the call that opened the store is told, and no other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unsealed {
+    /// The newest signed checkpoint of each log that opened, the root environment's first, to be kept.
+    pub checkpoints: Vec<String>,
+    /// How many of the kept checkpoints were of environments that opened.
+    pub compared: usize,
 }
 
 /// Why a ceremony failed: always with a sentence.
@@ -73,8 +74,8 @@ pub(crate) struct Waiting {
     pub(crate) context: Context,
     pub(crate) seal: Seal,
     pub(crate) shares: UnsealProgress,
-    /// Whether each share so far came with leave to open a store that is older than its log.
-    pub(crate) accepts_rollback: bool,
+    /// What came with these shares.
+    pub(crate) terms: Terms,
     /// Where the root key opens a snapshot that is to be restored, rather than the store.
     pub(crate) is_restore: bool,
 }
@@ -254,7 +255,7 @@ pub(crate) fn wait_for(
     status.progress = 0;
     status.cluster_id = uuid(context.store.as_bytes());
     let shares = UnsealProgress::default();
-    Ok(Waiting { context, seal, shares, accepts_rollback: true, is_restore })
+    Ok(Waiting { context, seal, shares, terms: Terms::default(), is_restore })
 }
 
 impl NodeFault {

@@ -3,7 +3,7 @@ use crate::environment::{Environment, OpenError};
 use crate::records::{ChildState, MountRecord, MountsRecord, id16};
 use crate::registry::Registry;
 use crate::sealed::{self, Closed};
-use coffer_audit::{Book, Opening};
+use coffer_audit::{Book, KeptCheckpoint, Opening};
 use coffer_barrier::{Barrier, BarrierError, Batch, Context, read_seal_record};
 use coffer_room::Fault;
 use coffer_seal::device::Given;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// What the store is held against when its environments open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum How {
-    /// The log must have what the store promises, and the store what the log tells of.
+    /// The log must have what the store promises and what kept checkpoints do, and the store what the log tells of.
     AsPromised,
     /// The store comes from a backup: its logs begin anew.
     Restored,
@@ -34,14 +34,15 @@ pub(crate) async fn tree(
     path: EnvironmentPath,
     barrier: Arc<Barrier>,
     how: How,
+    kept: &[KeptCheckpoint],
 ) -> Result<Vec<Arc<Environment>>, OpenError> {
-    let mut opened = vec![one(registry, path, barrier, how).await?];
+    let mut opened = vec![one(registry, path, barrier, how, kept).await?];
     let mut next = 0;
     while let Some(parent) = opened.get(next).cloned() {
         next += 1;
         for (name, child) in parent.children().iter().filter(|(_, child)| child.state == ChildState::Active) {
             let how = if child.is_restored { How::Restored } else { how };
-            match descendant(registry, &parent, name, &child.id, how).await {
+            match descendant(registry, &parent, name, &child.id, (how, kept)).await {
                 Ok(environment) => {
                     if child.is_restored {
                         sealed::mark(&parent, name, false).await;
@@ -55,8 +56,9 @@ pub(crate) async fn tree(
                     let path = parent.path.child(name).map_err(|_| OpenError::Damaged("environment"))?;
                     registry.closed().insert(path, *closed);
                 }
-                // All environments lie in one store: where one is older than its log, none is to be trusted.
-                Err(Shut::Damaged(error)) if error.is_rollback() => {
+                // All environments lie in one store: where one is older than its log, none is to be trusted. And where a holder
+                // gave something wrong, they give it again.
+                Err(Shut::Damaged(error)) if error.is_rollback() || error.is_of_kept() => {
                     opened.iter().rev().for_each(|environment| environment.barrier().close());
                     return Err(error);
                 }
@@ -76,13 +78,15 @@ pub(crate) async fn one(
     path: EnvironmentPath,
     barrier: Arc<Barrier>,
     how: How,
+    kept: &[KeptCheckpoint],
 ) -> Result<Arc<Environment>, OpenError> {
+    let as_promised = || Opening::AsPromised(kept.to_vec());
     let fork = |reason| Opening::Fork { reason, approvers: Vec::new() };
     let open = |opening| Book::open(&registry.journal, Arc::clone(&barrier), opening);
     let book = match how {
         How::Restored => open(fork("restore")).await?,
-        How::AsPromised => open(Opening::AsPromised).await?,
-        How::AcceptingRollback => match open(Opening::AsPromised).await {
+        How::AsPromised => open(as_promised()).await?,
+        How::AcceptingRollback => match open(as_promised()).await {
             Err(error) if error.is_rollback() => {
                 tracing::warn!(environment = %path, %error, "accepted by the holders of shares: its log begins anew");
                 open(fork("rollback")).await?
@@ -98,7 +102,7 @@ async fn descendant(
     parent: &Arc<Environment>,
     name: &str,
     id: &str,
-    how: How,
+    (how, kept): (How, &[KeptCheckpoint]),
 ) -> Result<Arc<Environment>, Shut> {
     let id = id16(id).map(EnvironmentId).ok_or(OpenError::Damaged("environment"))?;
     let path = parent.path.child(name).map_err(|_| OpenError::Damaged("environment"))?;
@@ -118,7 +122,7 @@ async fn descendant(
         }
     };
     let barrier = Barrier::open(registry.place(context), root_key).await.map_err(OpenError::from)?;
-    Ok(one(registry, path, barrier, how).await?)
+    Ok(one(registry, path, barrier, how, kept).await?)
 }
 
 /// The root key of an environment, by what opens it without anybody's help: the one above it, or a device.

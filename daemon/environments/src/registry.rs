@@ -240,7 +240,7 @@ impl Registry {
     }
 
     async fn open_new(self: &Arc<Self>, path: EnvironmentPath, barrier: Arc<Barrier>) {
-        match open::one(self, path.clone(), barrier, How::AsPromised).await {
+        match open::one(self, path.clone(), barrier, How::AsPromised, &[]).await {
             Ok(environment) => {
                 self.add(Arc::clone(&environment));
                 // Deleted while it opened: then the deletion did not find it among the open ones.

@@ -1,5 +1,6 @@
 //! Environments that are there and not open while the one above them is: sealed by shares of their own, by a device that
 //! does not answer, or by a caller who sealed them alone.
+use crate::Terms;
 use crate::environment::Environment;
 use crate::open::{self, How};
 use crate::registry::Registry;
@@ -17,13 +18,13 @@ pub(crate) struct Closed {
     pub(crate) context: Context,
     pub(crate) seal: Seal,
     pub(crate) shares: UnsealProgress,
-    /// Whether each share so far came with leave to open a store that is older than its log.
-    pub(crate) accepts_rollback: bool,
+    /// What came with these shares.
+    pub(crate) terms: Terms,
 }
 
 impl Closed {
     pub(crate) fn new(context: Context, seal: Seal) -> Self {
-        Self { context, seal, shares: UnsealProgress::default(), accepts_rollback: true }
+        Self { context, seal, shares: UnsealProgress::default(), terms: Terms::default() }
     }
 }
 
@@ -78,7 +79,7 @@ impl Registry {
         context: Context,
         root_key: Key32,
         held: Option<WrapId>,
-        accepts_rollback: bool,
+        terms: &Terms,
     ) -> Result<Opened, Fault> {
         let (parent, name) = self.above(path)?;
         let is_restored = parent.children().get(&name).is_some_and(|child| child.is_restored);
@@ -86,12 +87,12 @@ impl Registry {
         if let Some(held) = held {
             self.settle_shares(&barrier, root_key, held).await.map_err(Fault::from)?;
         }
-        let how = match (is_restored, accepts_rollback) {
+        let how = match (is_restored, terms.accepts_rollback) {
             (true, _) => How::Restored,
             (false, true) => How::AcceptingRollback,
             (false, false) => How::AsPromised,
         };
-        let opened = open::tree(self, path.clone(), barrier, how).await.map_err(|error| {
+        let opened = open::tree(self, path.clone(), barrier, how, &terms.kept).await.map_err(|error| {
             tracing::error!(environment = %path, %error, "an environment does not open");
             Fault::Unavailable(open::why("the environment", &error).into())
         })?;

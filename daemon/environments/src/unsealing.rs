@@ -2,11 +2,11 @@
 //!
 //! Devices open by themselves once, after a start. Whoever seals a running daemon has a reason: then it opens by shares,
 //! by a PIN that an operator gives, or after the next start.
-use crate::Registry;
-use crate::node::{Gate, NodeFault, UnsealAnswer, Waiting, uuid};
+use crate::node::{Gate, NodeFault, Unsealed, Waiting, uuid};
 use crate::open::{self, How};
 use crate::registry::State;
-use coffer_audit::{NodeEvent, NodeField};
+use crate::{Environment, Registry, Terms};
+use coffer_audit::{KeptCheckpoint, NodeEvent, NodeField};
 use coffer_barrier::{Barrier, read_seal_record};
 use coffer_room::Fault;
 use coffer_seal::device::{DeviceTrouble, Given};
@@ -16,27 +16,29 @@ use coffer_secmem::Key32;
 use coffer_types::{EnvironmentPath, WrapId};
 use std::sync::Arc;
 
+/// The most checkpoints that whoever opens the store is told: of the root environment, and of those next below it.
+const MAX_TOLD: usize = 256;
+
 impl Registry {
-    /// Takes one share. Opens the node with the last that is needed. A store that is older than its audit log opens only
-    /// where every one of these shares comes with leave for it.
+    /// Takes one share, and what its holder says beside it. Opens the node with the last that is needed, and tells that
+    /// one's holder what to keep. A store that is older than its audit log or than a kept checkpoint opens only where
+    /// every one of these shares comes with leave for it.
     ///
     /// # Errors
     /// Says what is wrong with the share; the progress is kept. Or why the store does not open.
-    pub async fn unseal(
-        self: &Arc<Self>,
-        share: &str,
-        accepts_rollback: bool,
-    ) -> Result<UnsealAnswer, NodeFault> {
+    pub async fn unseal(self: &Arc<Self>, share: &str, said: Terms) -> Result<Option<Unsealed>, NodeFault> {
         let mut gate = self.gate.lock().await;
         let waiting = match &mut *gate {
             Gate::Uninitialized => return Err(not_initialized()),
-            Gate::Open => return Ok(UnsealAnswer::Open),
+            Gate::Open => return Ok(None),
             Gate::Sealed(waiting) => waiting,
         };
-        // Each holder of the quorum must want it.
-        waiting.accepts_rollback =
-            accepts_rollback && (waiting.accepts_rollback || waiting.shares.count() == 0);
+        let is_first = waiting.shares.count() == 0;
         let offered = waiting.shares.offer(share, &waiting.seal, &*self.entropy);
+        if offered.is_ok() {
+            waiting.terms.join(said, is_first);
+        }
+        let terms = waiting.terms.clone();
         let mut status = (*self.seal_status()).clone();
         status.progress = waiting.shares.progress(&waiting.seal).map_or(0, |(have, _)| have);
         status.nonce = waiting.shares.nonce().map_or_else(String::new, |nonce| uuid(&nonce));
@@ -50,12 +52,12 @@ impl Registry {
             }
             Ok(Offered::Progress { .. }) => {
                 self.node.event(NodeEvent::UnsealProgress, &fields)?;
-                return Ok(UnsealAnswer::Progress);
+                return Ok(None);
             }
             Ok(Offered::Complete(joined)) => joined,
         };
-        self.open_store(&mut gate, joined.root_key, Some(joined.shared.wrap), "shamir").await?;
-        Ok(UnsealAnswer::Open)
+        let held = Some(joined.shared.wrap);
+        self.open_store(&mut gate, (joined.root_key, held), &terms, "shamir").await
     }
 
     /// Tries the devices that wrap the root key, once after a start. Returns whether there is nothing more to try: the
@@ -73,7 +75,7 @@ impl Registry {
                 if self.was_opened() {
                     return true;
                 }
-                let opened = self.open_store(&mut gate, root_key, None, "device").await;
+                let opened = self.open_store(&mut gate, (root_key, None), &Terms::default(), "device").await;
                 if let Err(NodeFault(fault)) = opened {
                     tracing::error!(
                         by,
@@ -110,10 +112,15 @@ impl Registry {
     ///
     /// # Errors
     /// Why it does not open; without a PIN, since whoever sealed a running daemon has a reason.
-    pub async fn unseal_by(self: &Arc<Self>, name: &str, given: Given) -> Result<UnsealAnswer, NodeFault> {
+    pub async fn unseal_by(
+        self: &Arc<Self>,
+        name: &str,
+        given: Given,
+        said: Terms,
+    ) -> Result<Option<Unsealed>, NodeFault> {
         let seal = match &*self.gate.lock().await {
             Gate::Uninitialized => return Err(not_initialized()),
-            Gate::Open => return Ok(UnsealAnswer::Open),
+            Gate::Open => return Ok(None),
             Gate::Sealed(waiting) => waiting.seal.clone(),
         };
         let wrap = seal.wraps().into_iter().find(|wrap| wrap.name == name && is_by_device(wrap));
@@ -132,8 +139,7 @@ impl Registry {
         match self.ask_devices(seal, EnvironmentPath::root(), Some(name.to_owned()), given).await {
             Ok(Opened { root_key, .. }) => {
                 let mut gate = self.gate.lock().await;
-                self.open_store(&mut gate, root_key, None, "device").await?;
-                Ok(UnsealAnswer::Open)
+                self.open_store(&mut gate, (root_key, None), &said.by_device(), "device").await
             }
             Err(refused) => {
                 self.node.event(NodeEvent::UnsealRefused, &fields)?;
@@ -161,17 +167,17 @@ impl Registry {
     async fn open_store(
         self: &Arc<Self>,
         gate: &mut Gate,
-        root_key: Key32,
-        held: Option<WrapId>,
+        (root_key, held): (Key32, Option<WrapId>),
+        terms: &Terms,
         by: &'static str,
-    ) -> Result<(), NodeFault> {
-        let Gate::Sealed(waiting) = &*gate else { return Ok(()) };
-        let Waiting { context, is_restore, accepts_rollback, .. } = **waiting;
+    ) -> Result<Option<Unsealed>, NodeFault> {
+        let Gate::Sealed(waiting) = &*gate else { return Ok(None) };
+        let Waiting { context, is_restore, .. } = **waiting;
         if is_restore {
             self.import(context, &root_key).await?;
         }
         let root = Barrier::open(self.place(context), root_key.duplicate()).await.map_err(Fault::from)?;
-        let is_accepted = is_restore || (held.is_some() && accepts_rollback);
+        let is_accepted = is_restore || terms.accepts_rollback;
         if let Err(sentence) = self.check_counter(&root).await {
             if !is_accepted && !self.is_restore_unfinished() {
                 root.close();
@@ -184,12 +190,12 @@ impl Registry {
             self.settle_shares(&root, root_key, held).await?;
         }
         let is_restored = self.is_restore_unfinished();
-        let how = match (is_restored, held.is_some() && accepts_rollback) {
+        let how = match (is_restored, terms.accepts_rollback) {
             (true, _) => How::Restored,
             (false, true) => How::AcceptingRollback,
             (false, false) => How::AsPromised,
         };
-        let opened = open::tree(self, EnvironmentPath::root(), root, how).await;
+        let opened = open::tree(self, EnvironmentPath::root(), root, how, &terms.kept).await;
         let opened = opened.map_err(|error| {
             tracing::error!(%error, "the store does not open");
             NodeFault(Fault::Unavailable(open::why("the store", &error).into()))
@@ -206,6 +212,7 @@ impl Registry {
             }
             return Err(fault);
         }
+        let unsealed = told(&opened, &terms.kept).await;
         self.set_open(Some(State::with(opened)));
         self.count();
         *gate = Gate::Open;
@@ -214,7 +221,7 @@ impl Registry {
         status.nonce.clear();
         self.status.store(Arc::new(status));
         self.wake_jobs();
-        Ok(())
+        Ok(Some(unsealed))
     }
 
     async fn seal_of(&self, root: &Barrier) -> Result<Seal, NodeFault> {
@@ -258,6 +265,24 @@ impl Registry {
         }
         Ok(())
     }
+}
+
+/// What whoever opened it is told.
+async fn told(opened: &[Arc<Environment>], kept: &[KeptCheckpoint]) -> Unsealed {
+    let is_open =
+        |kept: &&KeptCheckpoint| opened.iter().any(|environment| environment.id == kept.environment());
+    let compared = kept.iter().filter(is_open).count();
+    let mut checkpoints = Vec::new();
+    for (at, environment) in opened.iter().take(MAX_TOLD).enumerate() {
+        let book = environment.book();
+        // One round makes those of all.
+        let newest = if at == 0 { book.checkpoint_now().await.map(Some) } else { book.checkpoint().await };
+        match newest {
+            Ok(newest) => checkpoints.extend(newest.filter(|newest| !newest.is_empty())),
+            Err(error) => tracing::warn!(environment = %environment.path, %error, "no checkpoint to keep"),
+        }
+    }
+    Unsealed { checkpoints, compared }
 }
 
 fn is_by_device(wrap: &seals::ListedWrap) -> bool {

@@ -7,7 +7,7 @@ use crate::pipeline::Gateway;
 use crate::received::Received;
 use crate::reply::{self, Reply};
 use coffer_audit::NodeCount;
-use coffer_environments::NodeFault;
+use coffer_environments::{NodeFault, Terms, Unsealed};
 use coffer_policy::PublicRoute;
 use coffer_room::Fault;
 use coffer_seal::device::Given;
@@ -190,18 +190,25 @@ async fn init(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, NodeF
 
 async fn unseal(gateway: &Gateway, received: &Received<'_>) -> Result<Reply, NodeFault> {
     let params = params(gateway, received)?;
+    let (registry, said) = (Arc::clone(&gateway.registry), Terms::of(&params)?);
+    let mut unsealed = None;
     if params.boolean("reset")?.unwrap_or_default() {
-        gateway.registry.reset_unseal()?;
+        registry.reset_unseal()?;
     } else if let Some(name) = params.string("seal")? {
-        let (registry, given) =
-            (Arc::clone(&gateway.registry), Given { pin: params.string("pin")?, ..Given::default() });
-        whole(async move { registry.unseal_by(&name, given).await }).await?;
+        let given = Given { pin: params.string("pin")?, ..Given::default() };
+        unsealed = whole(async move { registry.unseal_by(&name, given, said).await }).await?;
     } else {
-        let (registry, key) = (Arc::clone(&gateway.registry), params.required("key")?);
-        let accepts_rollback = params.boolean("accept_rollback")?.unwrap_or_default();
-        whole(async move { registry.unseal(&key, accepts_rollback).await }).await?;
+        let key = params.required("key")?;
+        unsealed = whole(async move { registry.unseal(&key, said).await }).await?;
     }
-    Ok(reply::json(200, seal_status(gateway).finish()))
+    let status = seal_status(gateway);
+    let status = match unsealed {
+        Some(Unsealed { checkpoints, compared }) => {
+            status.strings("checkpoints", checkpoints).number("checkpoints_compared", compared as u64)
+        }
+        None => status,
+    };
+    Ok(reply::json(200, status.finish()))
 }
 
 /// Takes an uploaded snapshot, piece by piece: it may be larger than a body may otherwise be.

@@ -1,10 +1,12 @@
 //! One open environment's tree.
 mod commit;
 mod compose;
+mod kept;
 mod open;
 mod openings;
 mod prove;
 
+pub use kept::KeptCheckpoint;
 pub use open::Opening;
 
 use crate::journal::{Durability, Journal, Placed, Signer};

@@ -1,5 +1,6 @@
 //! Opening a tree: the journal is held against what the store's head promises.
 use super::Book;
+use super::kept::KeptCheckpoint;
 use super::openings::OpeningKeys;
 use crate::journal::{FIELD_REASON, Journal, POWER_CUT, Prepared, Reservation, Signer, Tree, lock};
 use crate::{BookError, NodeEvent, NodeField, NodeLog, Unrecorded};
@@ -13,8 +14,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 /// What the store's head is held against when an environment opens.
 pub enum Opening {
-    /// The journal must have what the head promises.
-    AsPromised,
+    /// The journal must have what the head promises, and what these checkpoints do, where they are of this environment.
+    AsPromised(Vec<KeptCheckpoint>),
     /// The store was restored, or its rollback accepted: a new incarnation begins with a leaf that says so.
     Fork {
         /// Why, a fixed word.
@@ -31,10 +32,10 @@ const FIELD_PROMISED_ROOT: &str = "promised_root";
 const FIELD_CHECKPOINTED: &str = "checkpointed";
 
 /// What the journal has of an environment.
-struct Present {
-    incarnation: [u8; 16],
-    size: u64,
-    root: Hash,
+pub(super) struct Present {
+    pub(super) incarnation: [u8; 16],
+    pub(super) size: u64,
+    pub(super) root: Hash,
     generation: u64,
     is_suspect: bool,
     unsettled: BTreeSet<u64>,
@@ -66,7 +67,13 @@ impl Book {
         });
         let waiting = book.outbox().await?;
         match opening {
-            Opening::AsPromised => book.continue_log(waiting).await?,
+            Opening::AsPromised(kept) => {
+                let present = book.present();
+                for kept in kept.iter().filter(|kept| kept.environment() == environment) {
+                    book.demand_continues(kept, present.as_ref()).await?;
+                }
+                book.continue_log(waiting).await?;
+            }
             Opening::Fork { reason, approvers } => {
                 book.fork(reason, &approvers).await?;
                 book.append_waiting(waiting, &BTreeSet::new())?;

@@ -15,7 +15,7 @@ fn writes(world: &World) -> usize {
     world.lines().iter().filter(|line| line.contains("\"operation\":\"write\"")).count()
 }
 
-async fn write(book: &Arc<Book>, name: &str) -> u64 {
+pub(super) async fn write(book: &Arc<Book>, name: &str) -> u64 {
     let recorded = book
         .record(book.intend(facts("write", name)), Ok(Outcome::Change(put(name, "v"))), None)
         .await
@@ -25,7 +25,7 @@ async fn write(book: &Arc<Book>, name: &str) -> u64 {
     index
 }
 
-async fn read(book: &Arc<Book>) -> u64 {
+pub(super) async fn read(book: &Arc<Book>) -> u64 {
     book.record(book.intend(facts("read", "r")), Ok(answer()), None).await.unwrap().receipt().index
 }
 
@@ -62,7 +62,9 @@ async fn killed_after_any_step_the_log_has_every_acknowledged_change_once() {
             for _ in 0..2 {
                 let (journal, _) = after.open();
                 let barrier = after.reopen(&left, 3).await;
-                let book = Book::open(&journal, Arc::clone(&barrier), Opening::AsPromised).await.unwrap();
+                let book = Book::open(&journal, Arc::clone(&barrier), Opening::AsPromised(Vec::new()))
+                    .await
+                    .unwrap();
                 assert_eq!(writes(&after), changes, "step {step}, the store {ahead} ahead");
                 drop(book);
             }
@@ -209,7 +211,7 @@ async fn promised(world: &World) -> (Arc<dyn coffer_store::Store>, u64) {
     (store, size)
 }
 
-async fn opening(
+pub(super) async fn opening(
     world: &World,
     store: &Arc<dyn coffer_store::Store>,
     how: Opening,
@@ -225,7 +227,7 @@ async fn start_refuses_a_journal_that_is_gone() {
     let world = World::new();
     let (store, size) = promised(&world).await;
     fs::remove_dir_all(world.directory()).unwrap();
-    let (.., book) = opening(&world, &store, Opening::AsPromised).await;
+    let (.., book) = opening(&world, &store, Opening::AsPromised(Vec::new())).await;
     assert!(matches!(book, Err(BookError::Missing { promised, present: 0 }) if promised == size));
 }
 
@@ -247,7 +249,7 @@ async fn start_refuses_a_journal_that_was_cut_short() {
     assert!(matches!(world.try_open("boot-1", Box::new(Real)), Err(JournalError::Short { .. })));
     // Without that witness, the store's head still knows.
     fs::remove_dir_all(world.directory().join("00".repeat(16))).unwrap();
-    let (.., book) = opening(&world, &store, Opening::AsPromised).await;
+    let (.., book) = opening(&world, &store, Opening::AsPromised(Vec::new())).await;
     assert!(
         matches!(book, Err(BookError::Missing { promised, present: 3 }) if promised == size),
         "{:?}",
@@ -277,7 +279,7 @@ async fn start_refuses_leaves_that_are_not_those_promised() {
     fs::write(&path, forged).unwrap();
     // Without the start cache, which remembers the true tree.
     fs::remove_file(world.directory().join("tip")).unwrap();
-    let (.., book) = opening(&world, &store, Opening::AsPromised).await;
+    let (.., book) = opening(&world, &store, Opening::AsPromised(Vec::new())).await;
     assert!(matches!(book, Err(BookError::Altered { promised }) if promised == size), "{:?}", book.err());
 }
 
@@ -329,7 +331,7 @@ async fn a_store_that_was_put_back_opens_only_as_a_fork() {
     );
 
     // The other store, of the incarnation before, is foreign now.
-    let (_journal, _, other) = opening(&world, &store, Opening::AsPromised).await;
+    let (_journal, _, other) = opening(&world, &store, Opening::AsPromised(Vec::new())).await;
     assert!(matches!(other, Err(BookError::Foreign)), "{:?}", other.err());
     drop(barrier);
 }
@@ -376,7 +378,7 @@ async fn the_start_cache_may_be_lost_or_damaged() {
             1 => fs::write(&tip, &whole[..whole.len() / 2]).unwrap(),
             _ => OpenOptions::new().append(true).open(&tip).unwrap().write_all(b"x").unwrap(),
         }
-        let (journal, _, book) = opening(&world, &store, Opening::AsPromised).await;
+        let (journal, _, book) = opening(&world, &store, Opening::AsPromised(Vec::new())).await;
         let book = book.unwrap();
         read(&book).await;
         book.close().await.unwrap();
@@ -400,6 +402,6 @@ async fn what_waits_in_the_store_must_be_a_leaf_of_this_environment() {
         })
         .await
         .unwrap();
-    let (.., book) = opening(&world, &store, Opening::AsPromised).await;
+    let (.., book) = opening(&world, &store, Opening::AsPromised(Vec::new())).await;
     assert!(matches!(book, Err(BookError::DamagedOutbox)));
 }

@@ -4,5 +4,6 @@
 mod alterations;
 mod crash;
 mod disk;
+mod kept;
 mod requests;
 mod world;

@@ -355,7 +355,8 @@ async fn nothing_is_recorded_after_the_final_checkpoint() {
     assert_eq!(late.err(), Some(crate::Unrecorded::Closed));
     assert_eq!(get(&barrier, "a").await, None);
     // Unsealed again, the log goes on.
-    let again = crate::Book::open(&journal, Arc::clone(&barrier), Opening::AsPromised).await.unwrap();
+    let again =
+        crate::Book::open(&journal, Arc::clone(&barrier), Opening::AsPromised(Vec::new())).await.unwrap();
     drop(book);
     let index =
         again.record(again.intend(facts("read", "v")), Ok(answer()), None).await.unwrap().receipt().index;

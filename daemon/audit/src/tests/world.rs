@@ -192,7 +192,7 @@ pub(super) async fn copy_of(store: &Arc<dyn Store>) -> Arc<dyn Store> {
 }
 
 pub(super) async fn book(journal: &Arc<Journal>, barrier: &Arc<Barrier>) -> Arc<Book> {
-    Book::open(journal, Arc::clone(barrier), Opening::AsPromised).await.unwrap()
+    Book::open(journal, Arc::clone(barrier), Opening::AsPromised(Vec::new())).await.unwrap()
 }
 
 pub(super) fn facts(operation: &'static str, secret: &str) -> Facts {

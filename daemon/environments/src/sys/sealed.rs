@@ -1,5 +1,6 @@
 //! `sys/namespaces/:path/seal`, `unseal` and `seal-status`: one environment sealed alone, asked in the one above it.
 use super::Desk;
+use crate::Terms;
 use crate::ceremonies::Collected;
 use crate::open;
 use crate::records::ChildState;
@@ -79,23 +80,24 @@ pub(super) async fn unseal(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
         return status(desk).await;
     }
     let Some(key) = key else { return by_itself(desk, params, path).await };
-    let accepts = params.boolean("accept_rollback")?.unwrap_or_default();
-    let (context, joined, accepts) = {
+    let said = Terms::of(params)?;
+    let (context, joined, terms) = {
         let mut closed = desk.registry.closed();
         let closed = closed.get_mut(&path).ok_or_else(damaged)?;
-        // Each holder of the quorum must want it.
-        closed.accepts_rollback = accepts && (closed.accepts_rollback || closed.shares.count() == 0);
-        match crate::ceremonies::collect(&mut closed.shares, &key, &closed.seal, desk.environment.entropy())?
-        {
+        let is_first = closed.shares.count() == 0;
+        let collected =
+            crate::ceremonies::collect(&mut closed.shares, &key, &closed.seal, desk.environment.entropy())?;
+        closed.terms.join(said, is_first);
+        match collected {
             Collected::Progress => {
                 let shown = described(&closed.seal, Some(&closed.shares), true);
                 return Ok(Outcome::Answer(Answer::system(shown)));
             }
-            Collected::Joined(joined) => (closed.context, joined, closed.accepts_rollback),
+            Collected::Joined(joined) => (closed.context, joined, closed.terms.clone()),
         }
     };
     let held = Some(joined.shared.wrap);
-    open_it(desk, path, context, (joined.root_key, held, accepts)).await
+    open_it(desk, path, context, (joined.root_key, held, terms)).await
 }
 
 async fn by_itself(desk: &Desk<'_>, params: &Params, path: EnvironmentPath) -> Result<Outcome, Fault> {
@@ -117,7 +119,7 @@ async fn by_itself(desk: &Desk<'_>, params: &Params, path: EnvironmentPath) -> R
         }
     };
     match opened {
-        Ok(root_key) => open_it(desk, path, context, (root_key, None, false)).await,
+        Ok(root_key) => open_it(desk, path, context, (root_key, None, Terms::of(params)?.by_device())).await,
         Err(why) => Err(why.first().map_or_else(
             || Fault::bad("no seal of it opens without people: give its shares, as 'key'"),
             |first| refused(&first.name, &first.error),
@@ -130,9 +132,9 @@ async fn open_it(
     desk: &Desk<'_>,
     path: EnvironmentPath,
     context: coffer_barrier::Context,
-    (root_key, held, accepts_rollback): (Key32, Option<WrapId>, bool),
+    (root_key, held, terms): (Key32, Option<WrapId>, Terms),
 ) -> Result<Outcome, Fault> {
-    let opened = desk.registry.open_closed(&path, context, root_key, held, accepts_rollback).await?;
+    let opened = desk.registry.open_closed(&path, context, root_key, held, &terms).await?;
     let opened = Arc::new(Mutex::new(Some(opened)));
     let copies = coffer_barrier::read_seal_record(&*desk.registry.store, context.environment).await?;
     let seal = Seal::found(context, copies).map_err(crate::sealing::unsealable)?;

@@ -1,7 +1,7 @@
 //! A node in memory, asked as the pipeline asks: every step, without the socket.
 use coffer_audit::{Book, Durability, Facts, Intent, Journal, Pace};
 use coffer_auth::cert::PeerChain;
-use coffer_environments::{Addressed, Credentials, Identified, Means, Registry, Settings};
+use coffer_environments::{Addressed, Credentials, Identified, Means, Registry, Settings, Terms};
 use coffer_room::{Answer, Body, Change, Fault, Outcome};
 use coffer_store::faulty::Faulty;
 use coffer_store::{MemoryStore, Store};
@@ -108,7 +108,7 @@ impl Node {
     }
 
     pub(crate) async fn unseal(&self) -> bool {
-        self.registry.unseal(&self.share, false).await.is_ok()
+        self.registry.unseal(&self.share, Terms::default()).await.is_ok()
     }
 
     /// Asks as root and answers the body, after everything that the request brings about.
