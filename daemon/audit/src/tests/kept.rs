@@ -84,6 +84,31 @@ async fn a_store_that_was_put_back_with_its_log_is_older_than_what_was_kept() {
 }
 
 #[tokio::test]
+async fn tiles_of_the_true_log_do_not_make_another_one_go_on_from_it() {
+    let world = World::new();
+    let (store, _) = begun(&world).await;
+    let (old_store, keep) = (copy_of(&store).await, tempfile::tempdir().unwrap());
+    let (old_log, true_log) = (keep.path().join("old"), keep.path().join("true"));
+    copy_folder(&world.directory(), &old_log);
+    let (book, journal) = found(&world, &store, &[]).await.ok().unwrap();
+    for _ in 0..5 {
+        write(&book, "w1").await;
+    }
+    let note = book.checkpoint_now().await.unwrap();
+    let (now, size) = (KeptCheckpoint::parse(&note).unwrap(), note.lines().nth(1).unwrap().parse::<u64>());
+    shut(book, journal).await;
+    copy_folder(&world.directory(), &true_log);
+    put_back(&world, &old_log);
+    let (book, journal) = found(&world, &old_store, &[]).await.ok().unwrap();
+    while read(&book).await + 1 < size.clone().unwrap() {}
+    shut(book, journal).await;
+    let tree = "03".repeat(16);
+    copy_folder(&true_log.join(&tree), &world.directory().join(&tree));
+    let fault = found(&world, &old_store, &[&now]).await.err().unwrap();
+    assert!(matches!(fault, KeptFault::Other { .. }), "{fault}");
+}
+
+#[tokio::test]
 async fn after_a_power_cut_the_new_incarnation_is_held_against_what_was_kept_of_the_old() {
     let world = World::new();
     let (store, then) = begun(&world).await;
