@@ -10,8 +10,13 @@ fn library() -> PathBuf {
     places.find(|place| place.exists()).expect("tests/tools.sh installs libfaketime")
 }
 
-/// A daemon whose wall clock, and nothing else, is moved by what stands in a file.
 async fn house(folder: &Path) -> (House, PathBuf) {
+    let (setup, file) = setup(folder);
+    (House::with(setup).await, file)
+}
+
+/// A daemon whose wall clock, and nothing else, is moved by what stands in a file.
+pub(crate) fn setup(folder: &Path) -> (Setup, PathBuf) {
     let file = folder.join("moved");
     std::fs::write(&file, "+0").unwrap();
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -22,7 +27,7 @@ async fn house(folder: &Path) -> (House, PathBuf) {
         variable("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         variable("DONT_FAKE_MONOTONIC", "1"),
     ];
-    (House::with(Setup { variables, ..Setup::default() }).await, file)
+    (Setup { variables, ..Setup::default() }, file)
 }
 
 async fn lives(house: &House, token: &str) -> bool {

@@ -81,41 +81,66 @@ pub(crate) struct Opened {
 
 /// Opens every environment: the first by its shares, those below it by the key that its keyring has for them.
 pub(crate) fn open(entries: &[Entry], shares: &[String]) -> Vec<Opened> {
-    let seals: Vec<_> = entries
-        .iter()
-        .filter(|entry| entry.key[0] == tables::META && entry.key[17] == MetaItem::SealRecord as u8)
-        .filter(|entry| entry.key[18] == Slot::A as u8)
-        .map(|entry| Unverified::decode(&entry.value).unwrap())
-        .collect();
+    let opened = opened(entries, &[joined(shares)]);
+    assert_eq!(opened.len(), seals(entries, Slot::A).len(), "an environment does not open");
+    opened
+}
+
+/// The environments that some of these keys open, by a wrap of their own or by the environment above.
+pub(crate) fn opened(entries: &[Entry], keys: &[[u8; 32]]) -> Vec<Opened> {
+    let seals = seals(entries, Slot::A);
     let mut opened: Vec<Opened> = Vec::new();
     // A child's parent may come after it.
     for _ in 0..seals.len() {
         for seal in &seals {
-            let record = seal.claimed();
-            if opened.iter().any(|other| other.context == record.ctx) {
+            if opened.iter().any(|other| other.context == seal.context) {
                 continue;
             }
-            if let Some(root_key) = root_key(record, shares, &opened) {
-                opened.push(Opened::new(entries, record.ctx, root_key));
+            if let Some(root_key) = root_key(seal, keys, &opened) {
+                opened.push(Opened::new(entries, seal.context, root_key));
             }
         }
     }
-    assert_eq!(opened.len(), seals.len(), "an environment does not open");
     opened
 }
 
-fn root_key(record: &SealRecord, shares: &[String], opened: &[Opened]) -> Option<[u8; 32]> {
-    let by = |wrap: &Wrap, kek: &[u8; 32]| {
-        let root = seal_record::unwrap_root(kek, &record.ctx, wrap.id, &record.root_id, &wrap.blob);
-        root.ok().map(|root| *root)
+/// What opens an environment, as its seal record claims.
+#[derive(PartialEq)]
+pub(crate) struct Seal {
+    pub(crate) context: Context,
+    root_id: [u8; 32],
+    pub(crate) wraps: Vec<Wrap>,
+}
+
+/// The seals of all environments.
+pub(crate) fn seals(entries: &[Entry], slot: Slot) -> Vec<Seal> {
+    let meta = entries.iter().filter(|entry| entry.key[0] == tables::META);
+    let seals =
+        meta.filter(|entry| entry.key[17] == MetaItem::SealRecord as u8 && entry.key[18] == slot as u8);
+    let seal = |entry: &Entry| {
+        let record = Unverified::decode(&entry.value).unwrap();
+        let SealRecord { ctx, root_id, wraps, .. } = record.claimed();
+        Seal { context: *ctx, root_id: *root_id, wraps: wraps.clone() }
     };
-    record.wraps.iter().find_map(|wrap| match wrap.wrap_type {
-        WrapType::Shamir => by(wrap, &joined(shares)),
-        _ => opened.iter().find_map(|parent| {
-            let kek = seal_record::child_kek(&parent.keyring.child_kek.key, record.ctx.environment);
-            by(wrap, &kek)
-        }),
+    seals.map(seal).collect()
+}
+
+fn root_key(seal: &Seal, keys: &[[u8; 32]], opened: &[Opened]) -> Option<[u8; 32]> {
+    let child =
+        |parent: &Opened| *seal_record::child_kek(&parent.keyring.child_kek.key, seal.context.environment);
+    let above: Vec<_> = opened.iter().map(child).collect();
+    seal.wraps.iter().find_map(|wrap| match wrap.wrap_type {
+        WrapType::Inherit => above.iter().find_map(|key| seal.root_key(wrap, key)),
+        _ => keys.iter().find_map(|key| seal.root_key(wrap, key)),
     })
+}
+
+impl Seal {
+    /// The root key that this key gives by this wrap; none where the wrap was made with another.
+    pub(crate) fn root_key(&self, wrap: &Wrap, key: &[u8; 32]) -> Option<[u8; 32]> {
+        let root = seal_record::unwrap_root(key, &self.context, wrap.id, &self.root_id, &wrap.blob);
+        root.ok().map(|root| *root)
+    }
 }
 
 /// The key that the shares are of.
@@ -154,6 +179,19 @@ impl Opened {
     pub(crate) fn sealed_path(&self, mount: MountId, path: &str) -> Vec<u8> {
         let sealed = SealedPath::of(&self.keyring.name_key.key, self.context.environment, mount, path);
         sealed.unwrap().as_bytes().to_vec()
+    }
+
+    /// What every record of the environment says, in clear.
+    pub(crate) fn plain(&self, entries: &[Entry]) -> Vec<Vec<u8>> {
+        let own = entries.iter().filter(|entry| entry.key[0] == tables::RECORDS && self.holds(&entry.key));
+        let open = |entry: &Entry| {
+            let record = Record::parse(&entry.value).unwrap();
+            let header = record.header();
+            let epoch = self.keyring.epochs.iter().find(|epoch| epoch.number == header.epoch).unwrap();
+            let key = record_key(&epoch.data_key, &self.context, header.kind, header.epoch);
+            record.open(&key, &self.context, &entry.key).unwrap().to_vec()
+        };
+        own.map(open).collect()
     }
 
     /// Every key that the daemon has or makes while this environment is open, with a name for people.

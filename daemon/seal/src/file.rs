@@ -8,8 +8,8 @@ use coffer_secmem::Key32;
 use coffer_types::Entropy;
 use keystore_format::seal_record::{self, Wrap, WrapType};
 use std::{
-    fs::{File, OpenOptions},
-    io::Write as _,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -43,18 +43,20 @@ impl KeyFile {
         private_file::check_folder(folder).map_err(refused)?;
         let key: Zeroizing<[u8; KEY_LEN]> =
             Zeroizing::new(coffer_types::random(entropy).map_err(|_| no_randomness())?);
-        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let mut file = opened.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => DeviceError::new(
+        // Whole beside its place, and then in it: half a key, left by a crash, would keep the next attempt from making one.
+        let beside = beside(&path);
+        let made = make(&beside, &*key).and_then(|()| fs::hard_link(&beside, &path));
+        let _ = fs::remove_file(&beside);
+        made.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => DeviceError::new(
                 DeviceTrouble::Configuration,
                 "a file is there already: a key file is made only where nothing is, so that no key is lost",
             ),
             _ => of_disk(),
         })?;
-        let written = file.write_all(&*key).and_then(|()| file.sync_all());
-        written.and_then(|()| File::open(folder)?.sync_all()).map_err(|_| {
-            // Half a key is no key: the next attempt shall find nothing there.
-            let _ = std::fs::remove_file(&path);
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|_| {
+            // Nobody has used it yet.
+            let _ = fs::remove_file(&path);
             of_disk()
         })
     }
@@ -116,6 +118,23 @@ impl Device for KeyFile {
     fn health(&mut self) -> Result<(), DeviceError> {
         self.open().map(drop)
     }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// A new private file, on disk.
+fn make(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn refused(wrong: private_file::Wrong) -> DeviceError {

@@ -112,6 +112,19 @@ fn a_key_file_is_made_once_for_its_owner_alone_and_wraps_and_opens() {
 }
 
 #[test]
+fn what_a_kill_left_of_a_key_file_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("seal.key");
+    // It is there as a whole or not at all: what is written stands beside it first.
+    fs::write(folder.path().join("seal.key.new"), b"half a key").unwrap();
+    KeyFile::create(&path, &Os).unwrap();
+    works(&path);
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["seal.key"]);
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+}
+
+#[test]
 fn a_key_file_that_others_can_read_or_change_is_refused() {
     let (_folder, path) = furnished();
     for bits in [0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o644, 0o666] {

@@ -2,6 +2,7 @@
 use super::{At, Files, Finding, LogFault, LogId, Summary, tree_path};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Fault, FormatError};
+use crate::ids::EnvironmentId;
 use crate::merkle::{self, Frontier, Hash};
 use crate::note::{self, Note, VerifierKey};
 use crate::tile::{self, TileKind};
@@ -268,8 +269,10 @@ impl Tree {
         other: &mut Vec<Finding>,
     ) -> Result<(), F::Error> {
         self.compare_all(files, (self.size() % WIDTH as u64) as usize)?;
-        // An incarnation that a crash ended before its first checkpoint has neither; its successor vouches for it.
-        let must_be_signed = is_current || self.last_seen > 0;
+        // A crash may have ended it before its first checkpoint, and its environment may not have been opened since: then
+        // nobody could sign it. What a round of the node log has seen was signed, and the node can always sign its own.
+        let is_node = self.log.0 == EnvironmentId::default();
+        let must_be_signed = (is_node && is_current) || self.last_seen > 0 || !self.rounds.is_empty();
         if !self.has_key && (must_be_signed || self.has_checkpoint) {
             let absent = FormatError::new("verifier key", 0, Fault::Truncated);
             other.push(self.finding(KEY, 0, None, LogFault::Key(absent)));

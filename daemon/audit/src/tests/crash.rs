@@ -4,8 +4,9 @@ use crate::journal::{Journal, Prepared, Real};
 use crate::{Book, BookError, JournalError, Opening};
 use coffer_barrier::Barrier;
 use coffer_room::Outcome;
+use coffer_types::EnvironmentId;
 use keystore_format::frame;
-use keystore_format::logcheck::segment_path;
+use keystore_format::logcheck::{LogFault, segment_path, tree_path};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::sync::Arc;
@@ -75,6 +76,44 @@ async fn killed_after_any_step_the_log_has_every_acknowledged_change_once() {
             assert_eq!(writes(&after), changes);
             after.demand_whole();
         }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_a_kill_ended_before_its_first_checkpoint_is_whole_while_nobody_opens_its_environment() {
+    let world = World::new();
+    let store = memory();
+    let (journal, _) = world.open();
+    let signed = book(&journal, &world.create(&store, 3).await).await;
+    write(&signed, "w").await;
+    journal.round().unwrap();
+    let unsigned = book(&journal, &world.create(&store, 4).await).await;
+    write(&unsigned, "w").await;
+    drop((signed, unsigned, journal));
+    world.demand_whole();
+
+    // The other one opens and goes on; this one's key is with its holders.
+    let (journal, _) = world.open();
+    let signed = book(&journal, &world.reopen(&store, 3).await).await;
+    write(&signed, "w").await;
+    signed.close().await.unwrap();
+    journal.close().unwrap();
+    world.demand_whole();
+    let of = |number: u8| {
+        let logs = world.verify().logs;
+        logs.into_iter().find(|summary| summary.log.0 == EnvironmentId([number; 16])).unwrap()
+    };
+    assert_eq!((of(4).leaves, of(4).covered), (2, 0));
+
+    // What a round has seen must be signed, and the node log always.
+    let files = Map::of(&world.directory());
+    for log in [of(3).log, of(0).log] {
+        let mut files = files.clone();
+        for name in ["vkey", "checkpoint"] {
+            files.0.remove(&format!("{}/{name}", tree_path(log))).unwrap();
+        }
+        let faults: Vec<_> = check(&mut files).findings.into_iter().map(|finding| finding.fault).collect();
+        assert!(faults.contains(&LogFault::MissingCheckpoint), "{faults:?}");
     }
 }
 

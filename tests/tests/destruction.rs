@@ -1,0 +1,278 @@
+//! After a destruction recovery is tried from everything that was kept, with every key that ever was: what opens is what the
+//! store held when the copy was taken, by the keys of that day, and nothing else; in the present store nothing does.
+//!
+//! So a copy of the disk that Coffer knows nothing of undoes a destruction, as does a backup kept past its date: what is
+//! announced is about the present store and the backups that are registered.
+use crate::clock;
+use crate::stored;
+use coffer_sdk::{Cas, KeyType};
+use coffer_store::Entry;
+use coffer_tests::{Ask, Canaries, House, Setup, eventually};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// One environment of each kind.
+const KINDS: [&str; 3] = ["inheriting", "shared", "by-device"];
+
+struct Story {
+    house: House,
+    folder: TempDir,
+    clock: PathBuf,
+    /// Every key that ever opened anything, by a name.
+    keys: BTreeMap<&'static str, [u8; 32]>,
+    /// The shares of the environment that has its own.
+    own: Vec<String>,
+    /// Every value that was ever written, by its name.
+    values: BTreeMap<String, String>,
+    /// Copies of the data folder, by when they were taken.
+    copies: BTreeMap<&'static str, PathBuf>,
+    backups: BTreeMap<&'static str, Vec<u8>>,
+}
+
+impl Story {
+    async fn begin() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut setup, clock) = clock::setup(folder.path());
+        let file = folder.path().join("device.key");
+        setup.sections += &format!(
+            "[[seal]]\nname = \"device\"\ntype = \"file\"\npath = {file:?}\nenvironments = [\"by-device\"]\n"
+        );
+        let house = House::with(setup).await;
+        let keys = BTreeMap::from([("root's first", stored::joined(&house.shares))]);
+        let (values, copies, backups) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut story = Self { house, folder, clock, keys, own: Vec::new(), values, copies, backups };
+        coffer_tests::furnish(&story.house.root()).await;
+        for (name, body) in [
+            (KINDS[0], json!({})),
+            (KINDS[1], json!({ "secret_shares": 2, "secret_threshold": 2 })),
+            (KINDS[2], json!({ "seals": ["device"] })),
+        ] {
+            let made = story.house.root().ask("POST", &format!("sys/namespaces/{name}"), body).await.ok();
+            if let Some(shares) = made.data()["shares"].as_array() {
+                story.own = story.texts(shares);
+                story.keys.insert("shared's first", stored::joined(&story.own));
+            }
+            coffer_tests::furnish(&story.house.root().with_namespace(name).unwrap()).await;
+        }
+        story.keys.insert("the device's", std::fs::read(&file).unwrap().try_into().unwrap());
+        story
+    }
+
+    fn texts(&self, shares: &[Value]) -> Vec<String> {
+        let texts: Vec<String> = shares.iter().map(|share| share.as_str().unwrap().to_owned()).collect();
+        texts.iter().for_each(|text| self.house.canaries.add(text));
+        texts
+    }
+
+    /// The environments that there are, with the root.
+    fn all() -> impl Iterator<Item = &'static str> {
+        [""].into_iter().chain(KINDS)
+    }
+
+    /// Another version of a secret everywhere, and a key for transit.
+    async fn write(&mut self, what: &str) {
+        for name in Self::all() {
+            let here = self.house.root().with_namespace(name).unwrap();
+            let value = self.house.canaries.plant(&format!("{name}-{what}"));
+            here.kv("secret").put("kept", &json!({ "v": value }), Cas::Any).await.unwrap();
+            self.values.insert(format!("{name} {what}"), value);
+        }
+    }
+
+    /// Copies the data folder of a daemon that was stopped for it.
+    async fn copy(&mut self, when: &'static str) {
+        assert!(self.house.stop().success());
+        let to = self.folder.path().join(when);
+        let done = std::process::Command::new("cp").arg("-a").arg(self.house.data()).arg(&to).status();
+        assert!(done.unwrap().success());
+        self.copies.insert(when, to);
+        self.house.start_process().await;
+        self.house.unseal().await;
+        for share in self.own.clone() {
+            let unseal = "sys/namespaces/shared/unseal";
+            self.house.root().ask("POST", unseal, json!({ "key": share })).await.done();
+        }
+    }
+
+    /// A backup that is registered to be gone after an hour.
+    async fn back_up(&mut self, when: &'static str) {
+        let root = self.house.root();
+        let call = root.call(coffer_sdk::Method::GET, "sys/storage/raft/snapshot").query("keep", "1h");
+        let answer = call.send().await.unwrap();
+        self.backups.insert(when, answer.body().to_vec());
+    }
+
+    /// New shares of an environment, which alone are in force.
+    async fn rekey(&mut self, name: &str, old: &[String]) -> Vec<String> {
+        let here = self.house.root().with_namespace(name).unwrap();
+        let body = json!({ "secret_shares": 2, "secret_threshold": 2, "require_verification": true });
+        let nonce = here.ask("POST", "sys/rekey/init", body).await.ok().text("nonce");
+        let mut made = Value::Null;
+        for share in &old[..2] {
+            let body = json!({ "key": share, "nonce": nonce });
+            made = here.ask("POST", "sys/rekey/update", body).await.ok().body;
+        }
+        let new = self.texts(made["shares"].as_array().unwrap());
+        let proof = made["verification_nonce"].as_str().unwrap();
+        for share in &new {
+            here.ask("POST", "sys/rekey/verify", json!({ "key": share, "nonce": proof })).await.done();
+        }
+        new
+    }
+
+    async fn state(&self, name: &str) -> String {
+        let path = format!("sys/namespaces/{name}");
+        eventually("the end of the deletion", || async {
+            let state = self.house.root().ask("GET", &path, Value::Null).await.ok().text("state");
+            (state != "deleting").then_some(state)
+        })
+        .await
+    }
+
+    /// The values that these keys bring to light from a store, by their names.
+    fn read(&self, entries: &[Entry], keys: &[[u8; 32]]) -> BTreeSet<&str> {
+        let opened = stored::opened(entries, keys);
+        let plain: Vec<Vec<u8>> = opened.iter().flat_map(|one| one.plain(entries)).collect();
+        let is_in = |value: &str| plain.iter().any(|text| contains(text, value.as_bytes()));
+        self.values.iter().filter(|(_, value)| is_in(value)).map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// What may be read from a place by a choice of keys: by the root's key of the day all that inherits too, by an environment's
+/// own key that one alone.
+fn expected(version: &str, of_the_day: [&str; 3], given: &[&str], is_deleted: bool) -> BTreeSet<String> {
+    let [root, shared, device] = of_the_day;
+    let mut names = Vec::new();
+    if given.contains(&root) {
+        names.push("");
+        names.extend((!is_deleted).then_some(KINDS[0]));
+    }
+    names.extend((given.contains(&shared) && !is_deleted).then_some(KINDS[1]));
+    names.extend((given.contains(&device) && !is_deleted).then_some(KINDS[2]));
+    names.into_iter().map(|name| format!("{name} {version}")).collect()
+}
+
+/// Every choice of some of these.
+fn choices<'a>(all: &[&'a str]) -> Vec<Vec<&'a str>> {
+    let pick = |bits: u32| {
+        all.iter().enumerate().filter(move |(at, _)| bits & (1 << at) != 0).map(|(_, one)| *one).collect()
+    };
+    (0..1 << all.len()).map(pick).collect()
+}
+
+/// The store of a new daemon into which a backup was brought by the root's shares of the day.
+async fn restored(backup: &[u8], shares: &[String], token: &str) -> House {
+    let mut other = House::empty(Setup::default()).await;
+    let sys = other.client(&other.operator).sys();
+    sys.restore_snapshot(Cursor::new(backup.to_vec())).await.unwrap();
+    (other.shares, other.root_token) = (shares.to_vec(), token.to_owned());
+    other.unseal().await;
+    other
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_opens_after_a_destruction_is_what_was_announced_whatever_was_kept() {
+    let mut story = Story::begin().await;
+    story.write("first").await;
+    for name in Story::all() {
+        let here = story.house.root().with_namespace(name).unwrap();
+        here.transit("transit").create("key", KeyType::Aes256Gcm96).await.unwrap();
+    }
+    story.back_up("first").await;
+    story.copy("first").await;
+
+    // The first version is destroyed everywhere, and another is written.
+    story.write("second").await;
+    for name in Story::all() {
+        let here = story.house.root().with_namespace(name).unwrap();
+        here.kv("secret").destroy("kept", &[1]).await.unwrap();
+        let read = here.ask("GET", "secret/data/kept?version=1", Value::Null).await;
+        assert!(read.status == 404 && read.data()["metadata"]["destroyed"] == true, "{}", read.body);
+    }
+    story.copy("second").await;
+
+    // Every key is another one from here on, but the device's.
+    let first = story.house.shares.clone();
+    let root = story.rekey("", &first).await;
+    story.keys.insert("root's second", stored::joined(&root));
+    story.house.shares.clone_from(&root);
+    let own = story.own.clone();
+    story.own = story.rekey("shared", &own).await;
+    story.keys.insert("shared's second", stored::joined(&story.own));
+    for name in Story::all() {
+        let here = story.house.root().with_namespace(name).unwrap();
+        here.ask("POST", "sys/rotate", json!({})).await.done();
+        here.ask("POST", "sys/rotate/root", json!({})).await.done();
+    }
+    story.back_up("rekeyed").await;
+    story.copy("rekeyed").await;
+
+    for name in KINDS {
+        story.house.root().sys().delete_namespace(name).await.unwrap();
+    }
+    // Backups hold them, and are announced; when the last of those is to be gone, so are they.
+    for name in KINDS {
+        let state = story.state(name).await;
+        assert!(state.starts_with("deleted, recoverable until 20"), "{name}: {state}");
+    }
+    std::fs::write(&story.clock, "+61m").unwrap();
+    for name in KINDS {
+        assert_eq!(story.state(name).await, "destroyed", "{name}");
+    }
+    let token = story.house.root_token.clone();
+    assert!(story.house.stop().success());
+
+    let (old, new) = (
+        ["root's first", "shared's first", "the device's"],
+        ["root's second", "shared's second", "the device's"],
+    );
+    let mut places = Vec::new();
+    for (when, version, keys) in
+        [("first", "first", old), ("second", "second", old), ("rekeyed", "second", new)]
+    {
+        places.push((format!("copy {when}"), stored::entries(&story.copies[when]), version, keys, false));
+    }
+    for (when, shares, version, keys) in [("first", &first, "first", old), ("rekeyed", &root, "second", new)]
+    {
+        let mut other = restored(&story.backups[when], shares, &token).await;
+        assert!(other.stop().success());
+        places.push((format!("backup {when}"), stored::entries(other.data()), version, keys, false));
+    }
+    places.push(("the present store".into(), stored::entries(story.house.data()), "second", new, true));
+    let names: Vec<&str> = story.keys.keys().copied().collect();
+    for (place, entries, version, keys, is_deleted) in &places {
+        for given in choices(&names) {
+            let opening: Vec<[u8; 32]> = given.iter().map(|name| story.keys[name]).collect();
+            let read = story.read(entries, &opening);
+            let right = expected(version, *keys, &given, *is_deleted);
+            assert!(
+                read.iter().copied().eq(right.iter().map(String::as_str)),
+                "{place} by {given:?}: {read:?}"
+            );
+        }
+    }
+
+    // Nor do their bytes lie in the file: neither wraps nor records nor names of what is gone.
+    let (_, now, ..) = places.last().unwrap();
+    let is_kept = |entry: &Entry| now.iter().any(|kept| kept.key == entry.key);
+    let gone = Canaries::default();
+    let mut looked = 0;
+    for entry in places.iter().flat_map(|(_, entries, ..)| entries).filter(|entry| !is_kept(entry)) {
+        gone.add(&entry.key);
+        // A part will do: pages of the file may have been written over in part.
+        if let Some(part) = entry.value.get(16..48) {
+            gone.add(part);
+            looked += 1;
+        }
+    }
+    assert!(looked > 100, "{looked}");
+    let left = gone.found_below(&story.house.data().join("store"));
+    assert!(left.is_empty(), "{left:?}");
+}
