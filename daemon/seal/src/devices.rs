@@ -14,6 +14,7 @@ use keystore_format::{
     seal_record::{self, Wrap, WrapState, WrapType},
     wrap_names,
 };
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A device as a configuration gives it.
@@ -42,6 +43,8 @@ pub struct NamedDevice {
     holds_pin: bool,
     device: Mutex<Box<dyn Device>>,
     health: Mutex<Option<Result<(), DeviceError>>>,
+    /// Wraps that it did not open when it was last asked to, for a reason that its health does not show.
+    unopened: Mutex<BTreeMap<WrapId, DeviceError>>,
 }
 
 /// What a device made of a sealed environment.
@@ -80,6 +83,7 @@ impl Devices {
                 holds_pin: device.holds_pin(),
                 device: Mutex::new(device),
                 health: Mutex::default(),
+                unopened: Mutex::default(),
             });
         }
         Ok(Self(devices))
@@ -140,7 +144,8 @@ impl Devices {
         only: Option<&str>,
         given: &Given,
     ) -> Result<Opened, Vec<Refused>> {
-        let mut refused = Vec::new();
+        let mut refused: Vec<Refused> = Vec::new();
+        // Which copy was altered nobody can tell before one of them has opened.
         for copy in seal.copies() {
             let record = copy.claimed();
             let mut wraps: Vec<_> = listed(record)
@@ -152,18 +157,25 @@ impl Devices {
                 .collect();
             wraps.sort_by_key(|(name, _)| !self.is_well(name));
             for (name, wrap) in wraps {
-                let opened = self
-                    .find(&name, environment)
-                    .and_then(|device| device.open(record.ctx, record.root_id, wrap, given));
-                match opened {
-                    Ok(root_key) if seal.is_authentic(&root_key) => return Ok(Opened { root_key, by: name }),
-                    Ok(_) => refused.push(Refused { name, error: altered() }),
-                    Err(error) => refused.push(Refused { name, error }),
+                // A PIN is shown once, and a device that is away is waited for once.
+                if refused.iter().any(|refused| refused.name == name && is_of_device(refused.error.kind)) {
+                    continue;
                 }
-            }
-            // The older copy is of use only where the newer one was damaged.
-            if !refused.iter().any(|refused| refused.error.kind == DeviceTrouble::NotAuthentic) {
-                break;
+                let opened = self.find(&name, environment).and_then(|device| {
+                    let root_key = device.open(record.ctx, record.root_id, wrap, given)?;
+                    if seal.is_authentic(&root_key) {
+                        return Ok(root_key);
+                    }
+                    lock(&device.unopened).insert(wrap.id, altered());
+                    Err(altered())
+                });
+                let error = match opened {
+                    Ok(root_key) => return Ok(Opened { root_key, by: name }),
+                    Err(error) => error,
+                };
+                if !refused.iter().any(|refused| refused.name == name && refused.error == error) {
+                    refused.push(Refused { name, error });
+                }
             }
         }
         Err(refused)
@@ -231,6 +243,14 @@ impl NamedDevice {
         lock(&self.health).clone()
     }
 
+    /// Whether it would open this wrap of it, as far as is known: why it did not when it was last asked to, or else how it
+    /// is.
+    #[must_use]
+    pub fn health_for(&self, wrap: WrapId) -> Option<Result<(), DeviceError>> {
+        let unopened = lock(&self.unopened).get(&wrap).cloned();
+        unopened.map_or_else(|| self.health(), |error| Some(Err(error)))
+    }
+
     fn look(&self) {
         let health = lock(&self.device).health();
         *lock(&self.health) = Some(health);
@@ -253,6 +273,9 @@ impl NamedDevice {
         })?);
         let root_id = seal_record::root_id(root_key.expose(), &context);
         let binding = Binding { context, wrap: id, root_id };
+        if let Some(older) = older {
+            lock(&self.unopened).remove(&older.id);
+        }
         let mut device = lock(&self.device);
         let made = device.enroll(root_key, &binding, older, given)?;
         let wrap = Wrap {
@@ -272,8 +295,36 @@ impl NamedDevice {
         Ok(NamedWrap { name: self.name.clone(), wrap })
     }
 
-    /// Opens one of its wraps.
+    /// Opens one of its wraps, and remembers how that went.
     fn open(
+        &self,
+        context: Context,
+        root_id: [u8; 32],
+        wrap: &Wrap,
+        given: &Given,
+    ) -> Result<Key32, DeviceError> {
+        let result = self.opened(context, root_id, wrap, given);
+        let mut unopened = lock(&self.unopened);
+        match &result {
+            Ok(_) => {
+                unopened.remove(&wrap.id);
+                *lock(&self.health) = Some(Ok(()));
+            }
+            Err(error) => match error.kind {
+                // What an operator mistypes, or has not typed yet, is no trouble of the seal.
+                DeviceTrouble::WrongPin if given.pin.is_some() => {}
+                DeviceTrouble::NeedsPin => {}
+                kind if is_of_device(kind) || kind == DeviceTrouble::Failed => {
+                    unopened.remove(&wrap.id);
+                    *lock(&self.health) = Some(Err(error.clone()));
+                }
+                _ => drop(unopened.insert(wrap.id, error.clone())),
+            },
+        }
+        result
+    }
+
+    fn opened(
         &self,
         context: Context,
         root_id: [u8; 32],
@@ -290,17 +341,7 @@ impl NamedDevice {
             ));
         }
         let binding = Binding { context, wrap: wrap.id, root_id };
-        let result = lock(&self.device).unwrap_given(wrap, &binding, given);
-        let health = match &result {
-            // What is wrong with a wrap or a PIN is no illness of the device.
-            Ok(_) => Some(Ok(())),
-            Err(error) if is_illness(error.kind) => Some(Err(error.clone())),
-            Err(_) => None,
-        };
-        if health.is_some() {
-            *lock(&self.health) = health;
-        }
-        let root_key = result?;
+        let root_key = lock(&self.device).unwrap_given(wrap, &binding, given)?;
         let is_its = seal_record::root_id(root_key.expose(), &context) == root_id;
         if is_its { Ok(root_key) } else { Err(altered()) }
     }
@@ -313,7 +354,10 @@ impl NamedDevice {
         if wrap.wrap_type != self.wrap_type {
             return Err(other_type());
         }
-        lock(&self.device).approve(wrap, owner_password, is_withdrawn)
+        lock(&self.device).approve(wrap, owner_password, is_withdrawn)?;
+        // Whether it opens now is seen when it is asked to.
+        lock(&self.unopened).remove(&wrap.id);
+        Ok(())
     }
 
     /// Proves that it opens its wrap of the root key of this id.
@@ -337,8 +381,9 @@ pub const fn is_by_device(wrap_type: WrapType) -> bool {
     !matches!(wrap_type, WrapType::Shamir | WrapType::Inherit)
 }
 
-const fn is_illness(kind: DeviceTrouble) -> bool {
-    matches!(kind, DeviceTrouble::Unreachable | DeviceTrouble::Failed | DeviceTrouble::Locked)
+/// Whether it is trouble with the device or its PIN, which another copy of the wrap can't end.
+const fn is_of_device(kind: DeviceTrouble) -> bool {
+    matches!(kind, DeviceTrouble::Unreachable | DeviceTrouble::WrongPin | DeviceTrouble::Locked)
 }
 
 /// Of what was given for making a wrap, what opens it.
@@ -356,7 +401,7 @@ fn other_type() -> DeviceError {
 fn altered() -> DeviceError {
     DeviceError::new(
         DeviceTrouble::NotAuthentic,
-        "the wrap does not hold the store's root key: the seal record was altered, or is of another store",
+        "the wrap does not hold the store's root key: the seal record was altered, or is of another store, and a backup brings the right one back",
     )
 }
 

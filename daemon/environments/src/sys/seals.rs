@@ -58,7 +58,7 @@ fn described(desk: &Desk<'_>, wrap: &ListedWrap, root_id: &[u8; 32]) -> Object {
     match desk.registry.devices.find(&wrap.name, &desk.environment.path) {
         Err(error) => object.boolean("healthy", false).string("trouble", &error.sentence),
         Ok(device) => {
-            let trouble = match device.health() {
+            let trouble = match device.health_for(wrap.id) {
                 _ if !device.gives_out(root_id) => format!(
                     "`root_ids` in its [[seal]] section lack the present root key: write \"{}\" there, and start cofferd again when it suits you",
                     hex(root_id)
