@@ -1,4 +1,5 @@
 //! Sheets of shares for printing: what other people's programs draw of them is read back, by theirs and by ours.
+use crate::terminal::{at_terminal, coffer};
 use coffer_tests::{House, Setup, find, run, skip};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
@@ -119,7 +120,7 @@ async fn sheets_are_read_by_people_by_other_programs_and_by_coffer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_shares_beside_a_device_and_those_of_an_environment_come_on_sheets_too() {
-    for program in ["pdftotext", "rsvg-convert", "pdftoppm"] {
+    for program in ["pdftotext", "rsvg-convert", "pdftoppm", "python3"] {
         if find(program).is_none() {
             return skip(&format!("{program} is not installed"));
         }
@@ -149,6 +150,15 @@ async fn new_shares_beside_a_device_and_those_of_an_environment_come_on_sheets_t
     assert!(refused.code == 1 && refused.stderr.contains("share-1-of-2.svg is there already"), "{refused:?}");
     assert!(house.coffer("", &["operator", "seal", "cancel"]).ok().contains("No change"));
     std::fs::remove_dir_all(house.at("new")).unwrap();
+    // At a terminal the same command asks for them: it shows where they are, and whoever has not printed them stops.
+    let at_once =
+        ["operator", "seal", "add", "shares", "--shares", "2", "--threshold", "2", "--sheets", "first"];
+    let screen = at_terminal(&coffer(&house, &at_once), &[("New share 1 of 2: ", "\n")]);
+    for said in ["New share 2: first/share-2-of-2.pdf", "Print each sheet for its holder"] {
+        assert!(screen.code == 0 && screen.stdout.contains(said), "{screen:?}");
+    }
+    assert!(!screen.stdout.contains("coffer1"), "a share is shown");
+    assert!(house.coffer("", &["operator", "seal", "cancel"]).ok().contains("Cancelled"));
     let said = whole(&add);
     let made: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!((&made["shares"], &made["sheets"][1]["pdf"]), (&json!([]), &json!("new/share-2-of-2.pdf")));

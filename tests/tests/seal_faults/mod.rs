@@ -9,6 +9,7 @@
 //! | fault | test |
 //! |---|---|
 //! | wrong PIN | `hsm::what_an_hsm_refuses`, `tpm::what_a_tpm_refuses`, `hsm::no_pin_is_tried_again` |
+//! | wrong PIN that an operator types | `tpm::a_pin_that_an_operator_mistypes` |
 //! | locked PIN | `hsm::what_an_hsm_refuses` |
 //! | missing module, foreign .so | `hsm::what_an_hsm_refuses` |
 //! | absent token, token lost and back | `hsm::a_token_that_is_lost` |

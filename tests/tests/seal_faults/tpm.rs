@@ -99,6 +99,37 @@ async fn what_a_tpm_refuses_is_told_and_the_shares_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_that_an_operator_mistypes_counts_once_and_says_nothing_against_the_seal() {
+    let tpm = Tpm::new();
+    let mut setup = Setup::default();
+    tpm.configure(&mut setup, "tpm2", "");
+    let mut sealed = Sealed::by(
+        setup,
+        json!({ "add": "tpm2", "pin": PIN, "owner_password": TPM_OWNER }),
+        &[PIN, WRONG, TPM_OWNER],
+    )
+    .await;
+    sealed.stop();
+    let from = sealed.house.log().len();
+    sealed.house.start_process().await;
+    let waits = "this seal needs its PIN, which the configuration does not have: give it with --pin";
+    assert_eq!(sealed.why_sealed(from).await, waits);
+    let typed = |pin| sealed.coffer(&["operator", "unseal", "--pin", "tpm2"], pin);
+    let wrong = typed(WRONG);
+    let sentence = format!(
+        "the PIN for the TPM at 127.0.0.1:{} is wrong; 1 of 3 wrong tries are used: it must be the one that the seal was added with",
+        tpm.port()
+    );
+    assert!(wrong.code == 1 && wrong.stderr.contains(&sentence), "{wrong:?}");
+    let status = sealed.coffer(&["operator", "status"], "");
+    assert!(status.code == 2 && !status.stdout.contains("NOT WELL"), "{status:?}");
+    assert!(status.stdout.contains("Seal tpm2 waits for its PIN"), "{status:?}");
+    typed(PIN).ok();
+    sealed.is_well().await;
+    assert_eq!(tpm.wrong_tries(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tpm_that_is_away_or_in_other_hands_is_waited_for() {
     let mut tpm = Tpm::new();
     let mut sealed = sealed(&tpm, "pcrs = \"sha256:7\"\ntimeout_seconds = 1").await;
