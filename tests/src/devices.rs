@@ -14,6 +14,8 @@ pub const TPM_OWNER: &str = "owner-password";
 /// A software HSM with a token and an AES key.
 pub struct Hsm {
     folder: TempDir,
+    /// What the daemon loads: the vendor's library, or one that stands before it.
+    loaded: PathBuf,
 }
 
 impl Default for Hsm {
@@ -32,9 +34,36 @@ impl Hsm {
             format!("directories.tokendir = {}\nlog.level = ERROR\n", folder.path().join("tokens").display());
         std::fs::write(folder.path().join("softhsm2.conf"), conf).unwrap();
         private(&folder.path().join("pin"), HSM_PIN);
-        let hsm = Self { folder };
+        let hsm = Self { folder, loaded: Self::module().into() };
         hsm.add_token("coffer");
         hsm
+    }
+
+    /// The same, behind a library that counts logins and does on demand what this one never does: lock a PIN.
+    #[must_use]
+    pub fn watched(mut self) -> Self {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../daemon/seal/tests/pkcs11/wrapper.c");
+        self.loaded = self.folder.path().join("watched.so");
+        let made = self.loaded.display().to_string();
+        self.run("cc", &["-shared", "-fPIC", "-o", &made, source, "-ldl"]);
+        self
+    }
+
+    /// How often a PIN was shown to the token.
+    #[must_use]
+    pub fn logins(&self) -> usize {
+        let lines = std::fs::read_to_string(self.folder.path().join("logins"));
+        lines.map_or(0, |lines| lines.lines().count())
+    }
+
+    /// Where it is watched: from now on the PIN is `locked`, or the token says so itself (`shown-locked`).
+    pub fn demand(&self, what: &str) {
+        std::fs::write(self.folder.path().join(what), "").unwrap();
+    }
+
+    /// No longer.
+    pub fn relent(&self, what: &str) {
+        std::fs::remove_file(self.folder.path().join(what)).unwrap();
     }
 
     /// Another token, with a key of the same name, in the same library.
@@ -76,12 +105,23 @@ impl Hsm {
     /// A section of the configuration, and the environment that the library needs.
     pub fn configure(&self, setup: &mut Setup, name: &str, more: &str) {
         setup.sections += &format!(
-            "[[seal]]\nname = \"{name}\"\ntype = \"pkcs11\"\nmodule = \"{}\"\ntoken_label = \"coffer\"\nkey_label = \"coffer-root\"\npin_file = {:?}\n{more}\n",
-            Self::module(),
+            "[[seal]]\nname = \"{name}\"\ntype = \"pkcs11\"\nmodule = {:?}\ntoken_label = \"coffer\"\nkey_label = \"coffer-root\"\npin_file = {:?}\n{more}\n",
+            self.loaded,
             self.folder.path().join("pin"),
         );
-        let conf = self.conf().display().to_string();
-        setup.variables.push(("SOFTHSM2_CONF".into(), conf));
+        for (name, value) in [
+            ("SOFTHSM2_CONF", self.conf().display().to_string()),
+            ("COFFER_SOFTHSM", Self::module().to_owned()),
+            ("COFFER_HSM_FOLDER", self.folder.path().display().to_string()),
+        ] {
+            setup.variables.push((name.to_owned(), value));
+        }
+    }
+
+    /// What the daemon loads for it.
+    #[must_use]
+    pub fn loaded(&self) -> &Path {
+        &self.loaded
     }
 
     /// Another PIN in its file.
@@ -140,9 +180,24 @@ impl Tpm {
         );
     }
 
-    /// A command of tpm2-tools that succeeds.
+    /// Where it listens.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How many wrong tries it remembers.
+    #[must_use]
+    pub fn wrong_tries(&self) -> u32 {
+        let said = self.tool("tpm2_getcap", &["properties-variable"]);
+        let (_, rest) = said.split_once("TPM2_PT_LOCKOUT_COUNTER: 0x").unwrap();
+        u32::from_str_radix(rest.lines().next().unwrap(), 16).unwrap()
+    }
+
+    /// A command of tpm2-tools that succeeds; gives what it says.
     #[track_caller]
-    pub fn tool(&self, program: &str, words: &[&str]) {
+    #[allow(clippy::must_use_candidate, reason = "often only the success matters")]
+    pub fn tool(&self, program: &str, words: &[&str]) -> String {
         let output = Command::new(program)
             .args(words)
             .env("TPM2TOOLS_TCTI", format!("swtpm:host=127.0.0.1,port={}", self.port))
@@ -150,6 +205,7 @@ impl Tpm {
             .output()
             .unwrap_or_else(|error| panic!("{program} is not here (Debian: tpm2-tools): {error}"));
         assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Measures something else into register 7, as other firmware would.
@@ -159,15 +215,38 @@ impl Tpm {
 
     /// Ends it as a power cut would, and starts it with its state: its registers are as at the first start.
     pub fn restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.child = start(self.folder.path(), self.port).expect("swtpm starts again");
+        self.end();
+        self.begin();
     }
 
     /// Ends it.
     pub fn end(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts one that was ended.
+    pub fn begin(&mut self) {
+        self.child = start(self.folder.path(), self.port).expect("swtpm starts again");
+    }
+
+    /// Puts another TPM in its place.
+    pub fn replace(&mut self) {
+        self.end();
+        std::fs::rename(self.state(), self.folder.path().join("replaced")).unwrap();
+        self.begin();
+    }
+
+    /// Puts it back in the place of the other one.
+    pub fn put_back(&mut self) {
+        self.end();
+        std::fs::rename(self.folder.path().join("replaced"), self.state()).unwrap();
+        self.begin();
+    }
+
+    /// What it is, as a file.
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("tpm2-00.permall")
     }
 }
 

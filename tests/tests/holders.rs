@@ -1,6 +1,6 @@
 //! Shares that go to their holders encrypted, and come back from files.
-use coffer_tests::{House, Output, Setup, find, run, skip};
-use serde_json::Value;
+use coffer_tests::{Ask, House, Output, Setup, find, run, skip};
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -93,4 +93,70 @@ async fn three_holders_get_their_shares_by_age_and_open_the_daemon_with_the_file
     let again = init(&house, &recipients, &["--out", "more", "--yes"]);
     assert!(again.code == 1, "{again:?}");
     assert_eq!(std::fs::read_dir(house.at("more")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_holders_of_an_environments_own_shares_get_them_by_age_and_nobody_sees_them() {
+    if find("age").is_none() {
+        return skip("age is not installed");
+    }
+    let house = House::start().await;
+    let recipients = NAMES.map(|name| identity(&house, name));
+    // One call makes them all: the answer has them encrypted, and in no other form.
+    let asked = |named: &[String]| json!({ "recipients": named, "secret_threshold": 2 });
+    let made = house.root().ask("POST", "sys/namespaces/staging", asked(&recipients)).await.ok();
+    let members: Vec<_> = made.data().as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(members.contains(&"shares_encrypted"), "{members:?}");
+    assert!(!members.iter().any(|name| name.contains("keys") || *name == "shares"), "{members:?}");
+    assert_eq!(
+        (&made.data()["key_threshold"], &made.data()["shares_encrypted"][1]["name"]),
+        (&json!(2), &json!("ben"))
+    );
+    for (wrong, status) in [
+        (json!({ "recipients": recipients, "secret_shares": 2, "secret_threshold": 2 }), "as many holders"),
+        (asked(&[recipients[0].clone(), recipients[0].clone()]), "the same holder twice"),
+        (json!({ "recipients": recipients, "secret_threshold": 4 }), "secret_threshold"),
+    ] {
+        let said = house.root().ask("POST", "sys/namespaces/other", wrong).await.refused(400);
+        assert!(said.contains(status), "{said}");
+    }
+
+    let mut create = vec!["env", "create", "acme", "--threshold", "2", "--out", "acme", "--format", "json"];
+    recipients.iter().for_each(|one| create.extend(["--recipient", one.as_str()]));
+    let unasked = house.coffer("", &create);
+    assert!(unasked.code == 1 && unasked.stderr.contains("--yes"), "{unasked:?}");
+    house.root().ask("GET", "sys/namespaces/acme", Value::Null).await.refused(404);
+    create.push("--yes");
+    let made = house.coffer("", &create);
+    assert!(recipients.iter().all(|one| made.stderr.contains(one.split_once('=').unwrap().1)), "{made:?}");
+    let told: Value = serde_json::from_str(&made.stdout).unwrap();
+    assert_eq!(
+        (made.code, &told["files"]["ben"], &told["key_threshold"]),
+        (0, &json!("acme/ben.age"), &json!(2))
+    );
+    assert!(
+        ["shares", "key_shares", "keys_base64", "shares_encrypted"]
+            .iter()
+            .all(|name| told.get(name).is_none()),
+        "{told}"
+    );
+    for name in NAMES {
+        let path = house.at(&format!("acme/{name}.age"));
+        assert_eq!(mode(&path), 0o600);
+        let mut age = Command::new("age");
+        age.arg("-d").arg("-i").arg(house.at(&format!("{name}.key"))).arg(&path);
+        let share = run(age, "").ok();
+        house.canaries.add(share.trim());
+    }
+    assert!(house.canaries.found_in(format!("{made:?}").as_bytes()).is_empty(), "a share is shown");
+
+    house.coffer("", &["env", "seal", "acme"]).ok();
+    let unseal = |name: &str| {
+        let (file, key) = (format!("acme/{name}.age"), format!("{name}.key"));
+        house.coffer("", &["env", "unseal", "acme", "--file", &file, "--identity", &key])
+    };
+    assert_eq!((unseal("cleo").code, unseal("ada").code), (2, 0));
+    // What is there already gets no other shares, and says so.
+    let again = house.coffer("", &["env", "create", "acme", "--shares", "2", "--threshold", "2"]);
+    assert!(again.code == 1 && again.stdout.contains("no shares were made"), "{again:?}");
 }

@@ -1,6 +1,7 @@
 //! Sheets of shares for printing: what other people's programs draw of them is read back, by theirs and by ours.
+use crate::terminal::{at_terminal, coffer};
 use coffer_tests::{House, Setup, find, run, skip};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -115,4 +116,72 @@ async fn sheets_are_read_by_people_by_other_programs_and_by_coffer() {
         let shown = rekey(&["verify", "--yes", "--file", picture.to_str().unwrap()], "");
         assert_eq!(shown["complete"] == true, number == 2);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_shares_beside_a_device_and_those_of_an_environment_come_on_sheets_too() {
+    for program in ["pdftotext", "rsvg-convert", "pdftoppm", "python3"] {
+        if find(program).is_none() {
+            return skip(&format!("{program} is not installed"));
+        }
+    }
+    let mut setup = Setup::default();
+    setup.sections += "[[seal]]\nname = \"disk\"\ntype = \"file\"\npath = \"disk.key\"\n";
+    let house = House::with(setup).await;
+    let both = house.shares[..2].join("\n");
+    house.coffer_with("", &["operator", "seal", "migrate", "shares", "disk", "--i-accept-loss"], &both).ok();
+    let whole = |words: &[&str]| {
+        let numbers = ["--shares", "2", "--threshold", "2", "--format", "json"];
+        house.coffer("", &[words, &numbers].concat())
+    };
+    let sheet = |base: &str| {
+        let pdf = house.at(&format!("{base}.pdf"));
+        assert_eq!(mode(&pdf), 0o600);
+        let share = typed(&pdf);
+        house.canaries.add(&share);
+        (share, tool("pdftotext", &["-layout", pdf.to_str().unwrap(), "-"]))
+    };
+
+    // A sheet that is in the way is found before there are shares.
+    let add = ["operator", "seal", "add", "shares", "--sheets", "new"];
+    std::fs::create_dir(house.at("new")).unwrap();
+    std::fs::write(house.at("new/share-1-of-2.svg"), "older").unwrap();
+    let refused = whole(&add);
+    assert!(refused.code == 1 && refused.stderr.contains("share-1-of-2.svg is there already"), "{refused:?}");
+    assert!(house.coffer("", &["operator", "seal", "cancel"]).ok().contains("No change"));
+    std::fs::remove_dir_all(house.at("new")).unwrap();
+    // At a terminal the same command asks for them: it shows where they are, and whoever has not printed them stops.
+    let at_once =
+        ["operator", "seal", "add", "shares", "--shares", "2", "--threshold", "2", "--sheets", "first"];
+    let screen = at_terminal(&coffer(&house, &at_once), &[("New share 1 of 2: ", "\n")]);
+    for said in ["New share 2: first/share-2-of-2.pdf", "Print each sheet for its holder"] {
+        assert!(screen.code == 0 && screen.stdout.contains(said), "{screen:?}");
+    }
+    assert!(!screen.stdout.contains("coffer1"), "a share is shown");
+    assert!(house.coffer("", &["operator", "seal", "cancel"]).ok().contains("Cancelled"));
+    let said = whole(&add);
+    let made: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&made["shares"], &made["sheets"][1]["pdf"]), (&json!([]), &json!("new/share-2-of-2.pdf")));
+    for number in 1..=2 {
+        let (share, page) = sheet(&format!("new/share-{number}-of-2"));
+        assert!(page.contains("the root environment of cluster"), "{page}");
+        let shown = house.coffer_with("", &["operator", "seal", "share", "--yes"], &share).ok();
+        assert_eq!(shown.contains("seal shares is in force"), number == 2, "{shown}");
+    }
+    let refused = house.coffer("", &["operator", "seal", "add", "disk", "--sheets", "more"]);
+    assert!(refused.code == 1 && refused.stderr.contains("for `seal add shares`"), "{refused:?}");
+
+    let made = whole(&["env", "create", "acme", "--sheets", "acme"]);
+    let shown = format!("{}{}{}{}", said.stdout, said.stderr, made.stdout, made.stderr);
+    let told: Value = serde_json::from_str(&made.stdout).unwrap();
+    assert_eq!((&told["shares"], &told["sheets"][0]["svg"]), (&json!([]), &json!("acme/share-1-of-2.svg")));
+    assert!(told.get("key_shares").is_none(), "{told}");
+    let (one, page) = sheet("acme/share-1-of-2");
+    assert!(page.contains("environment acme of cluster") && page.contains("any 2 of the 2 shares"), "{page}");
+    sheet("acme/share-2-of-2");
+    assert!(house.canaries.found_in(shown.as_bytes()).is_empty(), "a share is shown");
+    house.coffer("", &["env", "seal", "acme"]).ok();
+    assert_eq!(house.coffer_with("", &["env", "unseal", "acme"], &one).code, 2);
+    let picture = drawn(&house, "acme/share-2-of-2", "100").remove(1);
+    house.coffer("", &["env", "unseal", "acme", "--file", picture.to_str().unwrap()]).ok();
 }

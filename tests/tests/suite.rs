@@ -50,6 +50,7 @@ mod rule_4_secrets;
 mod rule_5_limits;
 mod rule_6_and_7;
 mod sdk;
+mod seal_faults;
 mod seal_transit;
 mod seals;
 mod seals_by_command;

@@ -2,7 +2,7 @@
 //!
 //! The token comes under a one-time pad that only the one who began has, so no holder of a share sees it. The pad is made
 //! here and lies in a file; it is never an argument, and never shown.
-use super::ceremony::{Holder, OneShare, give, same_nonce};
+use super::ceremony::{Cancel, Holder, call_holders, cancelled, counted, give};
 use super::holders::Reserved;
 use crate::api::{Api, Place};
 use crate::ask;
@@ -38,18 +38,6 @@ pub(crate) enum Command {
     Cancel(Cancel),
     /// Take the pad off the token, without asking the daemon
     Decode(Decode),
-}
-
-#[derive(Args)]
-pub(crate) struct Cancel {
-    /// The nonce of the ceremony that you mean
-    #[arg(long, value_name = "NONCE")]
-    nonce: Option<String>,
-    /// Prove with a share that you may: for a holder without `sudo`
-    #[arg(long, requires = "nonce")]
-    by_share: bool,
-    #[command(flatten)]
-    share: OneShare,
 }
 
 #[derive(Args)]
@@ -121,7 +109,7 @@ fn given(ceremony: &Value) -> String {
 
 fn next(page: Page, ceremony: &Value, place: &Place) -> Page {
     let (flags, nonce) = (&place.flags, text(ceremony, "nonce"));
-    page.note(format!("Next: tell the holders of shares this nonce. Each runs `coffer operator generate-root give{flags}` and compares it, or adds --nonce {nonce}."))
+    call_holders(page, "generate-root", "shares", &nonce, flags)
         .line(format!("To call it off: `coffer operator generate-root cancel{flags}`."))
 }
 
@@ -162,11 +150,9 @@ async fn give_share(api: &Api, holder: &Holder) -> Result<Page, Failure> {
 }
 
 fn given_page(answer: Value, before: &Value, place: &Place) -> Page {
-    let (has, need) = (number(&answer, "progress"), number(&answer, "required"));
-    let encoded = text(&answer, "encoded_token");
-    let nonce = text(&answer, "nonce");
     if flag(&answer, "complete") {
-        let json = json!({ "complete": true, "nonce": nonce, "encoded_token": encoded });
+        let encoded = text(&answer, "encoded_token");
+        let json = json!({ "complete": true, "nonce": text(&answer, "nonce"), "encoded_token": encoded });
         return Page::new(json)
             .good(format!("Done: {} has a new root token.", place.environment))
             .line("")
@@ -174,38 +160,18 @@ fn given_page(answer: Value, before: &Value, place: &Place) -> Page {
             .line("")
             .note("Next: give this line to whoever began; it is nothing without their pad. They run `coffer operator generate-root decode`.");
     }
-    let page = Page::new(answer);
-    let page = match has == number(before, "progress") {
-        true => page.note(format!("That share was given already: {has} of {need} are given.")),
-        false => page.good(format!("Taken: {has} of {need} shares are given. Nothing has changed yet.")),
-    };
-    page.note(format!(
-        "Next: another holder runs `coffer operator generate-root give{} --nonce {nonce}`.",
-        place.flags
-    ))
+    counted(answer, before, ("generate-root", "shares"), place)
 }
 
 async fn cancel(api: &Api, arguments: &Cancel) -> Result<Page, Failure> {
-    let source = arguments.share.source()?;
-    let nonce = match &arguments.nonce {
-        Some(nonce) if arguments.by_share => {
-            give(api, (CANCEL, ATTEMPT), nonce.trim(), source, "Your share: ").await?;
-            nonce.clone()
-        }
-        meant => {
-            let found = api.get(ATTEMPT).await?.data().clone();
-            if !flag(&found, "started") {
-                return Ok(Page::new(json!({ "cancelled": false, "nonce": "" }))
-                    .good("No root token is being made: there is nothing to cancel."));
-            }
-            same_nonce(meant.as_deref(), &text(&found, "nonce"))?;
-            api.delete(ATTEMPT).await?;
-            text(&found, "nonce")
-        }
-    };
-    Ok(Page::new(json!({ "cancelled": true, "nonce": nonce.trim() }))
-        .good("Cancelled: no token was made, and the shares given so far are forgotten.")
-        .line("The pad is of no use any more: whoever began deletes it."))
+    let ended = arguments.run(api, (CANCEL, ATTEMPT), "Your share: ").await?;
+    let page = cancelled(ended.as_deref());
+    Ok(match ended {
+        None => page.good("No root token is being made: there is nothing to cancel."),
+        Some(_) => page
+            .good("Cancelled: no token was made, and the shares given so far are forgotten.")
+            .line("The pad is of no use any more: whoever began deletes it."),
+    })
 }
 
 async fn decode(arguments: &Decode) -> Result<Page, Failure> {

@@ -1,10 +1,10 @@
 //! `operator init`: what is shown once and never again, or goes to its holders' files without being shown.
-use super::holders::{self, Delivered, Handing, Reserved};
-use super::sheets::{Filed, Sheets};
+use super::handout::{Destination, Placed};
+use super::holders::{self, Delivered, Reserved};
+use super::sheets::Filed;
 use crate::connect::{Connection, PATIENT};
 use crate::page::Page;
-use crate::shapes::text;
-use crate::shares::Recipient;
+use crate::shapes::{text, texts};
 use crate::words::{Exit, Failure};
 use clap::Args;
 use serde_json::json;
@@ -22,45 +22,24 @@ pub(crate) struct Arguments {
     /// How many of them open the daemon
     #[arg(long, alias = "key-threshold", default_value_t = 3)]
     threshold: u64,
-    /// A holder's name and X25519 public key of age; once for each holder: no share is shown then
-    #[arg(long = "recipient", value_name = "NAME=age1…", requires = "out")]
-    recipients: Vec<Recipient>,
-    /// Where each holder's share is written, encrypted, as NAME.age
-    #[arg(long, value_name = "DIR", requires = "recipients")]
-    out: Option<PathBuf>,
-    /// Write each share to a sheet for printing (SVG and PDF), and do not show it
-    #[arg(long, value_name = "DIR", conflicts_with = "recipients")]
-    sheets: Option<PathBuf>,
+    #[command(flatten)]
+    destination: Destination,
     /// Write the root token to a file that only you can read, and do not show it
     #[arg(long, value_name = "FILE")]
     root_token_out: Option<PathBuf>,
-    /// Do not ask whether these are the right holders
-    #[arg(long)]
-    yes: bool,
 }
 
 pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Result<Page, Failure> {
     let api = connection.node_within(PATIENT)?;
-    let (recipients, threshold) = (&arguments.recipients, arguments.threshold);
-    let shares = holders::count(arguments.shares, recipients)?;
-    let handing = match &arguments.out {
-        Some(folder) if !recipients.is_empty() => {
-            holders::check(recipients, threshold)?;
-            holders::agree(recipients, threshold, arguments.yes)?;
-            Some(Handing::prepare(recipients, folder)?)
-        }
-        _ => None,
-    };
-    let sheets = match &arguments.sheets {
-        Some(folder) => Some(Sheets::prepare(folder, shares)?),
-        None => None,
-    };
+    let (destination, threshold) = (&arguments.destination, arguments.threshold);
+    let shares = holders::count(arguments.shares, &destination.recipients)?;
+    let prepared = destination.prepare(shares, threshold)?;
     let token_file = match arguments.root_token_out.as_deref() {
         Some(path) => Some((path, Reserved::at(path, &TOKEN_TRIAL)?)),
         None => None,
     };
-    let texts: Vec<_> = recipients.iter().map(Recipient::text).collect();
-    let body = json!({ "secret_shares": shares, "secret_threshold": threshold, "recipients": texts });
+    let recipients = destination.recipients();
+    let body = json!({ "secret_shares": shares, "secret_threshold": threshold, "recipients": recipients });
     let made = api.ceremony("sys/init", &body).await?;
     // From here on nothing may be lost: what can't be written is shown.
     let root_token = text(&made, "root_token");
@@ -68,44 +47,28 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
         let line = Zeroizing::new(format!("{root_token}\n"));
         reserved.keep(line.as_bytes()).map(|()| path.display().to_string()).map_err(|failure| failure.what())
     });
-    // A daemon of another make gives no Bech32m.
-    let bech32m = texts_of(&made, "shares");
-    let in_clear = if bech32m.is_empty() { texts_of(&made, "keys_base64") } else { bech32m };
-    let count = in_clear.len().max(recipients.len());
-    let made_shares = Made {
+    let environment = "the root environment".to_owned();
+    let placed = prepared.deliver(&made, &api, environment, threshold).await;
+    let in_clear = match &placed {
+        Placed::Shown(shares) => shares.iter().map(|share| share.to_string()).collect(),
+        Placed::Encrypted(_) | Placed::Sheets(_) => Vec::new(),
+    };
+    let made = Made {
         shares: in_clear,
-        hex: texts_of(&made, "keys"),
-        base64: texts_of(&made, "keys_base64"),
+        hex: texts(&made, "keys"),
+        base64: texts(&made, "keys_base64"),
         root_token,
         threshold,
-        count,
+        count: shares,
     };
-    let Some(handing) = handing else {
-        let filed = match sheets {
-            Some(sheets) => Some(sheets.deliver(&made_shares.shares, &about(&api, &made_shares).await)),
-            None => None,
-        };
-        return Ok(match &filed {
-            Some(filed) => on_sheets(filed, &made_shares, token),
-            None => page(&made_shares, token),
-        });
-    };
-    let clear: Vec<_> = made_shares.shares.iter().map(|share| Zeroizing::new(share.clone())).collect();
-    let encrypted = holders::encrypted_by_the_daemon(&made);
-    Ok(match encrypted.or_else(|| holders::encrypted_here(recipients, &clear)) {
-        Some(encrypted) => handed(&handing.deliver(encrypted), &made_shares, token),
-        None => page(&made_shares, token)
+    Ok(match &placed {
+        Placed::Encrypted(delivered) => handed(delivered, &made, token),
+        Placed::Sheets(filed) => on_sheets(filed, &made, token),
+        Placed::Shown(_) if recipients.is_empty() => page(&made, token),
+        Placed::Shown(_) => page(&made, token)
             .bad("The shares could not be encrypted, so they stand above as they are.")
             .exit(Exit::Failed),
     })
-}
-
-fn texts_of(made: &serde_json::Value, name: &str) -> Vec<String> {
-    crate::shapes::texts(made, name)
-}
-
-async fn about(api: &crate::api::Api, made: &Made) -> crate::sheet::About {
-    super::sheets::about(api, "the root environment".to_owned(), made.threshold, made.count).await
 }
 
 struct Made {
@@ -115,7 +78,7 @@ struct Made {
     root_token: String,
     threshold: u64,
     /// How many shares there are, in clear or not.
-    count: usize,
+    count: u64,
 }
 
 /// What became of the file for the root token, where one was asked for.

@@ -2,6 +2,7 @@
 mod ceremony;
 mod fsck;
 mod generate_root;
+mod handout;
 mod holders;
 mod init;
 mod rekey;
@@ -13,6 +14,8 @@ mod targets;
 mod unseal;
 mod unseal_all;
 
+pub(crate) use handout::{Destination, Placed};
+pub(crate) use holders::count;
 pub(crate) use status::run as status;
 pub(crate) use targets::Target;
 pub(crate) use unseal::Source;

@@ -26,7 +26,9 @@ impl SealFault {
             Self::LastShares => {
                 "these are the only shares: without them, nobody opens it once its other seals are lost"
             }
-            Self::ForSharesOnly => "--shares, --threshold, --recipient and --out are for `seal add shares`",
+            Self::ForSharesOnly => {
+                "--shares, --threshold, --recipient, --out and --sheets are for `seal add shares`"
+            }
             Self::NotForShares => "shares take no PIN, registers or owner password",
             Self::PinsDiffer => "the two PINs are not the same: nothing was sent",
         }

@@ -52,7 +52,9 @@ impl fmt::Display for BarrierError {
             Self::Stale(what) => {
                 write!(f, "the {what} in the store is older than it should be: a copy was put back")
             }
-            Self::BadSealRecord => f.write_str("the seal record was altered on disk"),
+            Self::BadSealRecord => {
+                f.write_str("the seal record was altered on disk, and a backup brings the right one back")
+            }
         }
     }
 }

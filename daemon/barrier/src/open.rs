@@ -109,11 +109,16 @@ pub(crate) fn head(keys: &Keys, store_key: &[u8], sealed: &[u8]) -> Option<Head>
 
 /// The generation of the newest seal record that is authentic under the root key.
 async fn sealed_generation(place: &Place, keys: &Keys) -> Result<u64, BarrierError> {
-    let copies = meta::read_seal_record(&*place.store, place.context.environment).await?;
-    let authentic = copies
-        .iter()
-        .filter_map(|copy| Unverified::decode(copy).ok()?.verify(keys.root()).ok())
-        .filter(|record| record.ctx == place.context)
-        .map(|record| record.generation);
-    authentic.max().ok_or(BarrierError::BadSealRecord)
+    let environment = place.context.environment;
+    let copies = meta::read_seal_record(&*place.store, environment).await?;
+    let authentic = |copy: &Vec<u8>| {
+        let record = Unverified::decode(copy).ok()?.verify(keys.root()).ok()?;
+        Some(record.generation).filter(|_| record.ctx == place.context)
+    };
+    let generations: Vec<_> = copies.iter().filter_map(authentic).collect();
+    // One that can't even be read was named where the copies were read.
+    if generations.len() < copies.len() {
+        tracing::error!(%environment, "a copy of the seal record is damaged");
+    }
+    generations.into_iter().max().ok_or(BarrierError::BadSealRecord)
 }

@@ -9,8 +9,11 @@ use coffer_seal::{Holders, Joined, Offered, Seal, ShareError, Threshold, UnsealP
 use coffer_secmem::{Key32, SecretBytes};
 use coffer_types::{Entropy, WrapId};
 use coffer_wire::{Array, Object, Params};
+use keystore_format::age::Randomness;
+use keystore_format::share::Share;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroizing;
 
 /// The ceremonies under way, one of each kind at most.
 #[derive(Default)]
@@ -75,8 +78,8 @@ pub(crate) struct Made {
 
 /// What a rekey puts in the place of what.
 pub(crate) struct NewKeys {
-    /// The new shares, each encrypted to its holder, where holders were named.
-    pub(crate) encrypted: Option<Vec<(String, String)>>,
+    /// The new shares, as they leave.
+    pub(crate) handed_out: HandedOut,
     pub(crate) old: SharedKek,
     pub(crate) old_root: Key32,
     pub(crate) root: NewRoot,
@@ -161,12 +164,17 @@ pub(crate) fn prove(share: &str, seal: &Seal, entropy: &dyn Entropy) -> Result<(
 
 /// The holders that a request names, one for each share; `None` where it names none.
 pub(crate) fn holders(params: &Params, threshold: Threshold) -> Result<Option<Holders>, Fault> {
-    match params.list("recipients")? {
-        Some(texts) if !texts.is_empty() => {
-            Holders::parse(&texts, threshold).map(Some).map_err(|error| Fault::bad(error.message()))
-        }
-        _ => Ok(None),
-    }
+    let holders = recipients(params)?.map(|texts| Holders::parse(&texts, threshold));
+    holders.transpose().map_err(|error| Fault::bad(error.message()))
+}
+
+/// Whether a request names holders.
+pub(crate) fn names_holders(params: &Params) -> Result<bool, Fault> {
+    Ok(recipients(params)?.is_some())
+}
+
+fn recipients(params: &Params) -> Result<Option<Vec<String>>, Fault> {
+    Ok(params.list("recipients")?.filter(|texts| !texts.is_empty()))
 }
 
 /// How many shares a request asks for, and how many are to be needed: with recipients, one for each unless it says so.
@@ -175,15 +183,60 @@ pub(crate) fn threshold(
     shares: Option<u64>,
     needed: Option<u64>,
 ) -> Result<Threshold, Fault> {
-    let recipients = params.list("recipients")?.filter(|texts| !texts.is_empty());
+    let recipients = recipients(params)?;
     let shares = shares.or(recipients.map(|texts| texts.len() as u64));
     Threshold::new(shares.unwrap_or(5), needed.unwrap_or(3)).map_err(|error| Fault::bad(error.message()))
 }
 
-/// Shares that only their holders can read, as the API gives them.
-pub(crate) fn encrypted(shares: &[(String, String)]) -> Array {
-    let one = |(name, age): &(String, String)| Object::new().string("name", name).string("age", age);
-    shares.iter().fold(Array::new(), |array, share| array.object(one(share)))
+/// New shares on their way out of the daemon.
+pub(crate) enum HandedOut {
+    /// Each encrypted to its holder, by name.
+    Encrypted(Vec<(String, String)>),
+    /// As people type them, in hexadecimal and in base64.
+    Clear { texts: Vec<Zeroizing<String>>, hex: Vec<Zeroizing<String>>, base64: Vec<Zeroizing<String>> },
+}
+
+/// What encrypting to the holders takes, drawn before there are shares: afterwards nothing may fail.
+pub(crate) struct Drawn<'a>(Option<(&'a Holders, Vec<Randomness>)>);
+
+impl<'a> Drawn<'a> {
+    /// For these holders; or for whoever asks, where there are none.
+    pub(crate) fn new(holders: Option<&'a Holders>, entropy: &dyn Entropy) -> Result<Self, Fault> {
+        let drawn = holders.map(|holders| Ok((holders, holders.draw(entropy)?))).transpose();
+        drawn.map(Self).map_err(crate::sealing::unsealable)
+    }
+
+    /// Makes the shares ready to leave.
+    pub(crate) fn hand_out(self, shares: &[Share]) -> Result<HandedOut, Fault> {
+        if let Some((holders, drawn)) = self.0 {
+            let encrypted = holders.encrypt(drawn, shares);
+            return encrypted.map(HandedOut::Encrypted).ok_or(Fault::Internal("a share can't be encrypted"));
+        }
+        let texts = shares.iter().map(|share| share.to_text()).collect::<Result<_, _>>();
+        Ok(HandedOut::Clear {
+            texts: texts.map_err(|_| Fault::Internal("a share can't be written as text"))?,
+            hex: shares.iter().map(Share::to_hex).collect(),
+            base64: shares.iter().map(Share::to_base64).collect(),
+        })
+    }
+}
+
+impl HandedOut {
+    /// As the API gives them; `hex` is what an answer calls the shares in hexadecimal.
+    pub(crate) fn within(&self, answer: Object, hex: &str) -> Object {
+        match self {
+            Self::Encrypted(shares) => {
+                let one =
+                    |(name, age): &(String, String)| Object::new().string("name", name).string("age", age);
+                let array = shares.iter().fold(Array::new(), |array, share| array.object(one(share)));
+                answer.array("shares_encrypted", array)
+            }
+            Self::Clear { texts, hex: in_hex, base64 } => answer
+                .strings(hex, in_hex.iter().map(|text| text.as_str()))
+                .strings("keys_base64", base64.iter().map(|text| text.as_str()))
+                .strings("shares", texts.iter().map(|text| text.as_str())),
+        }
+    }
 }
 
 /// An environment's present seal, which must be by shares of its own.

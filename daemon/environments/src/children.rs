@@ -3,6 +3,7 @@
 //! A child is made in one commit: its keys, its seal record (its root key wrapped under the parent's child KEK), its first
 //! records and its entry in the parent. It is deleted in one commit too: tombstone and wrap go together; what is left of
 //! its records can't be opened any more and is erased in batches, again after a kill.
+use crate::ceremonies::Drawn;
 use crate::environment::Environment;
 use crate::open;
 use crate::records::{BackupRecord, ChildRecord, ChildState, id16};
@@ -15,11 +16,10 @@ use coffer_barrier::{Barrier, Context, erase_environment};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_seal::device::Given;
 use coffer_seal::rekey::NewShares;
-use coffer_seal::{Threshold, seals};
+use coffer_seal::{Holders, Threshold, seals};
 use coffer_secmem::Key32;
 use coffer_types::{CanonicalPath, EnvironmentId, EnvironmentPath, Kind, MountId, Timestamp, random};
 use coffer_wire::Object;
-use keystore_format::share::Share;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,10 +52,16 @@ pub(crate) async fn create(
         let given = Given::default();
         wraps.push(sealing::wrap_by(registry, &path, context, device, &root_key, None, given).await?);
     }
+    let drawn = Drawn::new(wanted.holders.as_ref(), parent.entropy())?;
     let shares = wanted.shares.map(|threshold| NewShares::new(context, threshold, parent.entropy()));
     let shares = shares.transpose().map_err(sealing::unsealable)?;
+    let handed_out = match &shares {
+        Some(new) => Some((drawn.hand_out(&new.shares)?, new.threshold().threshold())),
+        None => None,
+    };
     let (seal, escrow) = seals::first(context, &root_key, wraps, shares.as_ref(), parent.entropy())
         .map_err(sealing::unsealable)?;
+    let recipients = wanted.holders.as_ref().map(|holders| holders.texts().collect::<Vec<_>>().join(","));
     let created = Barrier::create(registry.place(context), root_key, escrow)?;
     let child = ChildRecord {
         id: id.to_string(),
@@ -87,25 +93,16 @@ pub(crate) async fn create(
         let (registry, path, barrier) = (Arc::clone(&registry), path.clone(), Arc::clone(&created.barrier));
         batch.after(Box::new(move || registry.ask(Unsettled::Open(path, barrier))));
         let mut described = describe_child(&parent, name.as_str(), &child)?;
-        if let Some(new) = &shares {
-            let threshold = new.threshold().threshold();
-            described = handed_out(described, &new.shares)?.number("key_threshold", threshold.into());
+        if let Some((shares, threshold)) = &handed_out {
+            // As OpenBao calls those of a namespace.
+            described = shares.within(described, "key_shares").number("key_threshold", (*threshold).into());
         }
-        Ok(Answer::data(described).commit("environment", id.as_bytes()))
+        let answer = Answer::data(described).commit("environment", id.as_bytes());
+        Ok(match &recipients {
+            Some(recipients) => answer.commit("recipients", recipients.as_bytes()),
+            None => answer,
+        })
     })))
-}
-
-/// The shares of a new environment: `key_shares` as OpenBao has them, in hexadecimal, and as people type them.
-fn handed_out(answer: Object, shares: &[Share]) -> Result<Object, Fault> {
-    let texts: Vec<_> = shares
-        .iter()
-        .map(|share| share.to_text())
-        .collect::<Result<_, _>>()
-        .map_err(|_| Fault::Internal("a share can't be written as text"))?;
-    let hex: Vec<_> = shares.iter().map(Share::to_hex).collect();
-    Ok(answer
-        .strings("key_shares", hex.iter().map(|share| share.as_str()))
-        .strings("shares", texts.iter().map(|share| share.as_str())))
 }
 
 /// What a new environment is to be sealed by: with nothing of its own, the one above it.
@@ -113,6 +110,8 @@ fn handed_out(answer: Object, shares: &[Share]) -> Result<Object, Fault> {
 pub(crate) struct Wanted {
     /// Shares of its own.
     pub(crate) shares: Option<Threshold>,
+    /// Who gets them, encrypted; `None` where whoever makes the environment gets them all.
+    pub(crate) holders: Option<Holders>,
     /// Configured devices, and perhaps `inherit`.
     pub(crate) devices: Vec<String>,
     /// Whether it opens with the one above it, beside what else it has.

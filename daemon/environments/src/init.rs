@@ -2,11 +2,10 @@
 //!
 //! Clients of a daemon that unseals itself send `recovery_shares` and `recovery_threshold`. In Coffer the shares play that
 //! part too, and unlike Vault's recovery keys they do open the store; so these numbers are taken as those of the shares.
-use crate::ceremonies::{encrypted, holders, threshold};
+use crate::ceremonies::{Drawn, HandedOut, holders, threshold};
 use crate::{NodeFault, Registry};
 use coffer_room::Fault;
 use coffer_wire::{Object, Params};
-use keystore_format::share::Share;
 use std::sync::Arc;
 
 impl Registry {
@@ -19,28 +18,16 @@ impl Registry {
         let threshold = threshold(params, shares, needed)?;
         let holders = holders(params, threshold)?;
         // Before anything is made: afterwards nothing may fail.
-        let drawn = holders.as_ref().map(|holders| holders.draw(&*self.entropy)).transpose();
-        let drawn = drawn.map_err(|_| Fault::from(coffer_types::EntropyError))?;
+        let drawn = Drawn::new(holders.as_ref(), &*self.entropy)?;
         let made = self.init(Some(threshold.shares().into()), Some(threshold.threshold().into())).await?;
-        let answer = Object::new().string("root_token", &made.root_token);
-        if let (Some(holders), Some(drawn)) = (holders, drawn) {
-            let shares: Vec<_> =
-                made.shares_text.iter().filter_map(|text| Share::parse_any(text).ok()).collect();
-            let shares = holders.encrypt(drawn, &shares);
-            let shares = shares.ok_or(Fault::Internal("a share can't be encrypted"))?;
-            return Ok(answer.array("shares_encrypted", encrypted(&shares)));
-        }
-        let (hex, base64) = (&made.shares_hex, &made.shares_base64);
-        let answer = answer
-            .strings("keys", hex.iter().map(|share| share.as_str()))
-            .strings("keys_base64", base64.iter().map(|share| share.as_str()))
-            .strings("shares", made.shares_text.iter().map(|share| share.as_str()));
-        if !is_recovery {
-            return Ok(answer);
-        }
-        Ok(answer
-            .strings("recovery_keys", hex.iter().map(|share| share.as_str()))
-            .strings("recovery_keys_base64", base64.iter().map(|share| share.as_str())))
+        let shares = drawn.hand_out(&made.shares)?;
+        let answer = shares.within(Object::new().string("root_token", &made.root_token), "keys");
+        Ok(match &shares {
+            HandedOut::Clear { hex, base64, .. } if is_recovery => answer
+                .strings("recovery_keys", hex.iter().map(|share| share.as_str()))
+                .strings("recovery_keys_base64", base64.iter().map(|share| share.as_str())),
+            _ => answer,
+        })
     }
 }
 

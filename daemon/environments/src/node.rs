@@ -12,6 +12,7 @@ use coffer_seal::{Initialised, Seal, Threshold, UnsealProgress};
 use coffer_store::{CommitError, Store};
 use coffer_types::{EnvironmentId, EnvironmentPath, MountId, StoreId, random};
 use coffer_wire::FieldError;
+use keystore_format::share::Share;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -40,12 +41,8 @@ pub struct SealStatus {
 
 /// What initialising gives, once and never again.
 pub struct InitAnswer {
-    /// The shares, as Bech32m.
-    pub shares_text: Vec<Zeroizing<String>>,
-    /// The shares in hexadecimal.
-    pub shares_hex: Vec<Zeroizing<String>>,
-    /// The shares in base64.
-    pub shares_base64: Vec<Zeroizing<String>>,
+    /// The shares.
+    pub shares: Vec<Share>,
     /// The first token.
     pub root_token: Zeroizing<String>,
 }
@@ -128,10 +125,9 @@ impl Registry {
             [(NodeField::Action, "init"), (NodeField::Environment, &*context.environment.to_string())];
         self.node.event(NodeEvent::Ceremony, &names)?;
         let made = Initialised::new(context, threshold, &*self.entropy).map_err(open::no_entropy)?;
-        let texts = made.shares.iter().map(|share| share.to_text()).collect::<Result<_, _>>();
-        let shares_text = texts.map_err(|_| Fault::Internal("a share can't be written as text"))?;
-        let shares_hex = made.shares.iter().map(|share| share.to_hex()).collect();
-        let shares_base64 = made.shares.iter().map(|share| share.to_base64()).collect();
+        // What can't be handed out is found out before, too.
+        let texts = made.shares.iter().map(Share::to_text).collect::<Result<Vec<_>, _>>();
+        drop(texts.map_err(|_| Fault::Internal("a share can't be written as text"))?);
         let created =
             Barrier::create(self.place(context), made.root_key, vec![made.escrow]).map_err(Fault::from)?;
         let (barrier, seal) = (Arc::clone(&created.barrier), made.seal);
@@ -157,7 +153,7 @@ impl Registry {
         if let Err(error) = self.node.event(NodeEvent::Initialized, &[(NodeField::Environment, &name)]) {
             tracing::error!(%error, "initialised; the log holds that it was begun, and not that it was done");
         }
-        Ok(InitAnswer { shares_text, shares_hex, shares_base64, root_token: root_token.token })
+        Ok(InitAnswer { shares: made.shares, root_token: root_token.token })
     }
 
     /// Another seal is in force: `sys/seal-status` tells which it is.

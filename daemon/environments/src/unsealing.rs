@@ -67,7 +67,7 @@ impl Registry {
             Gate::Sealed(waiting) if !self.was_opened() && !waiting.is_restore => Some(waiting.seal.clone()),
             _ => None,
         };
-        let Some(seal) = waiting.filter(|seal| seal.wraps().iter().any(is_by_device)) else { return true };
+        let Some(seal) = waiting.filter(Seal::is_by_devices) else { return true };
         // Without the gate: a device that takes its time keeps nobody from opening the store by shares.
         match self.ask_devices(seal, EnvironmentPath::root(), None, Given::default()).await {
             Ok(Opened { root_key, by }) => {

@@ -131,19 +131,27 @@ fn seal(gateway: &Gateway, wrap: &ListedWrap) -> Object {
     let device = gateway.registry.devices().iter().find(|device| device.name() == wrap.name);
     object
         .boolean("configured", device.is_some())
-        .boolean("healthy", device.is_some_and(is_well))
+        .boolean("healthy", device.is_some_and(|device| is_well(device, Some(wrap))))
         .boolean("waits_for_pin", device.is_some_and(|device| device.waits_for_pin(wrap)))
 }
 
-fn is_well(device: &NamedDevice) -> bool {
-    matches!(device.health(), Some(Ok(())))
+/// Whether it would open the store by this wrap of it, as far as is known.
+fn is_well(device: &NamedDevice, wrap: Option<&ListedWrap>) -> bool {
+    let health = wrap.map_or_else(|| device.health(), |wrap| device.health_for(wrap.id));
+    matches!(health, Some(Ok(())))
 }
 
 fn metrics(gateway: &Gateway) -> Reply {
     let status = gateway.registry.seal_status();
-    let devices = gateway.registry.devices().iter();
-    let seals: Vec<_> =
-        devices.map(|device| (device.name(), word(device.wrap_type()), is_well(device))).collect();
+    let seals: Vec<_> = gateway
+        .registry
+        .devices()
+        .iter()
+        .map(|device| {
+            let wrap = status.wraps.iter().find(|wrap| wrap.name == device.name());
+            (device.name(), word(device.wrap_type()), is_well(device, wrap))
+        })
+        .collect();
     let text = gateway.metrics.text(status.is_initialized, status.is_sealed, &seals);
     reply::whole(200, Some("text/plain; version=0.0.4"), text.into())
 }

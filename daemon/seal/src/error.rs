@@ -114,7 +114,7 @@ impl SealError {
                 "nothing would open the environment any more: add another seal before this one goes"
             }
             Self::NotAuthentic => {
-                "the seal record does not match its key: it was altered on disk, or put back from elsewhere"
+                "the seal record does not match its key: it was altered on disk, or put back from elsewhere, and a backup brings the right one back"
             }
         }
     }

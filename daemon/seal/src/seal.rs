@@ -1,6 +1,7 @@
 //! The seal of a closed environment, as it lies in the store: read before there is a key to check it with.
 use crate::{
     SealError,
+    devices::is_by_device,
     seals::{ListedWrap, listed},
 };
 use coffer_secmem::Key32;
@@ -99,10 +100,16 @@ impl Seal {
         self.copies.iter().any(|copy| is_authentic(copy, root_key))
     }
 
-    /// Whether shares open it.
+    /// Whether shares open it, as any copy says: one of them may have been altered.
     #[must_use]
     pub fn is_by_shares(&self) -> bool {
-        self.wraps().iter().any(|wrap| wrap.wrap_type == WrapType::Shamir)
+        self.copies().any(|copy| shamir_wraps(copy.claimed()).next().is_some())
+    }
+
+    /// Whether a device opens it, as any copy says.
+    #[must_use]
+    pub fn is_by_devices(&self) -> bool {
+        self.copies().any(|copy| current(copy.claimed()).any(|wrap| is_by_device(wrap.wrap_type)))
     }
 
     /// The wraps of the newer copy.

@@ -111,7 +111,7 @@ fn system(of: &Furniture) -> Vec<Endpoint> {
         post(
             "sys/namespaces/:path",
             "sys/namespaces/fresh",
-            json!({ "secret_shares": 3, "secret_threshold": 2, "seals": ["inherit"] }),
+            json!({ "secret_shares": 3, "secret_threshold": 2, "recipients": RECIPIENTS, "seals": ["inherit"] }),
         ),
         bare("sys/namespaces/:path/seal", "sys/namespaces/kept/seal", "it only seals"),
         bare(

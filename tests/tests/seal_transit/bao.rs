@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const COMMAND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compare/openbao");
 
 /// A running OpenBao; it ends with this.
-pub(super) struct Bao {
+pub(crate) struct Bao {
     process: Child,
     /// To unseal it again.
     pub(super) share: Secret<String>,
@@ -26,7 +26,7 @@ impl Drop for Bao {
     }
 }
 
-pub(super) async fn server() -> Server {
+pub(crate) async fn server() -> Server {
     let folder = tempfile::Builder::new().prefix("coffer-transit-").tempdir().unwrap();
     let authority = Authority::new("The CA of an OpenBao");
     let (own, client) = (authority.server(), authority.issue(&Person::named("daemon with a seal")));

@@ -5,7 +5,7 @@ use coffer_tests::{House, Person};
 use serde_json::json;
 
 /// The house's own files are the daemon's; the device's lie beside them.
-pub(super) async fn server() -> Server {
+pub(crate) async fn server() -> Server {
     let house = House::start().await;
     let folder = house.at("device");
     std::fs::create_dir(&folder).unwrap();

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 /// What the next request is answered with, once TLS stands.
 #[derive(Clone)]
-enum Answer {
+pub(crate) enum Answer {
     /// These bytes, whatever was asked.
     Bytes(Vec<u8>),
     /// The connection ends.
@@ -32,17 +32,17 @@ enum Answer {
 }
 
 /// A TLS server of the test's own, with the files of a device that trusts it.
-struct Impostor {
-    address: String,
+pub(crate) struct Impostor {
+    pub(crate) address: String,
     folder: TempDir,
-    authority: Authority,
+    pub(crate) authority: Authority,
     answer: Arc<Mutex<Answer>>,
     /// Request lines as they came.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Impostor {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let authority = Authority::new("The CA of an impostor");
         let own = authority.server();
         let chain = CertificateDer::pem_slice_iter(own.certificate.as_bytes()).map(Result::unwrap).collect();
@@ -84,11 +84,11 @@ impl Impostor {
         }
     }
 
-    fn answers(&self, answer: Answer) {
+    pub(crate) fn answers(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }
 
-    fn http(&self, status: u16, body: &str) {
+    pub(crate) fn http(&self, status: u16, body: &str) {
         let length = body.len();
         let text = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n\r\n{body}");
         self.answers(Answer::Bytes(text.into_bytes()));

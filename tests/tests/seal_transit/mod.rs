@@ -1,18 +1,18 @@
 //! Root keys under transit keys of real servers: a second Coffer and OpenBao, and servers that misbehave.
-mod bao;
-mod coffer;
-mod misbehaving;
+pub(crate) mod bao;
+pub(crate) mod coffer;
+pub(crate) mod misbehaving;
 mod speed;
 mod stories;
 
-use coffer_sdk::Client;
+use coffer_sdk::{Client, Secret};
 use coffer_seal::{
     device::{Binding, Device as _, DeviceError, DeviceTrouble, Wrapped},
     secret_source::SecretSource,
     transit::{DEADLINE, Identity, TransitConfig, TransitDevice},
 };
 use coffer_secmem::Key32;
-use coffer_tests::Ask as _;
+use coffer_tests::{Ask as _, eventually};
 use coffer_types::{EnvironmentId, StoreId, WrapId};
 use keystore_format::{
     kdf::Context,
@@ -27,22 +27,22 @@ use std::{
 
 const CONTEXT: Context = Context { store: StoreId([1; 16]), environment: EnvironmentId([2; 16]) };
 /// The key that most stories use, on the mount `transit`.
-const KEY: &str = "coffer-seal";
+pub(crate) const KEY: &str = "coffer-seal";
 
 /// A transit server as the stories need it, whichever it is. Its process ends with it.
-struct Server {
+pub(crate) struct Server {
     /// `https://host:port`.
-    address: String,
+    pub(crate) address: String,
     /// Its root token's client.
-    root: Client,
+    pub(crate) root: Client,
     /// Files of the device: `ca.pem`, `client.pem`, `client-key.pem`, `token`.
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// Whether it is OpenBao.
-    is_bao: bool,
+    pub(crate) is_bao: bool,
     process: Process,
 }
 
-enum Process {
+pub(crate) enum Process {
     Coffer(Box<coffer_tests::House>),
     Bao(bao::Bao),
 }
@@ -66,6 +66,18 @@ impl Server {
 
     async fn policy(&self, name: &str, rules: &[(&str, &[&str])]) {
         self.root.sys().put_policy(name, &coffer_tests::policy(rules)).await.unwrap();
+    }
+
+    /// Opens it again after it was sealed.
+    pub(crate) async fn unseal(&self) {
+        match &self.process {
+            Process::Coffer(house) => house.unseal().await,
+            Process::Bao(bao) => {
+                let share = Secret::new(bao.share.expose().clone());
+                self.root.sys().unseal(&share).await.unwrap();
+                eventually("OpenBao is active", || async { self.root.sys().mounts().await.ok() }).await;
+            }
+        }
     }
 
     /// Puts a token made like this where the device reads it, and gives a client that shows it.

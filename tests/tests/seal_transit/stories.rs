@@ -1,6 +1,5 @@
 //! What is the same with every server.
-use super::{KEY, Process, Server, bao, coffer, private, refused, works, wrap};
-use coffer_sdk::Secret;
+use super::{KEY, Server, bao, coffer, private, refused, works, wrap};
 use coffer_seal::device::{Device as _, DeviceTrouble};
 use coffer_tests::{Ask as _, eventually};
 use coffer_types::WrapId;
@@ -273,14 +272,7 @@ mod told {
         refused(device.health(), DeviceTrouble::Unreachable, sealed);
         refused(device.unwrap(&made, &binding), DeviceTrouble::Unreachable, sealed);
         refused(device.wrap(&key, &binding), DeviceTrouble::Unreachable, sealed);
-        match &server.process {
-            Process::Coffer(house) => house.unseal().await,
-            Process::Bao(bao) => {
-                let share = Secret::new(bao.share.expose().clone());
-                server.root.sys().unseal(&share).await.unwrap();
-                eventually("OpenBao is active", || async { server.root.sys().mounts().await.ok() }).await;
-            }
-        }
+        server.unseal().await;
         device.health().unwrap();
         device.unwrap(&made, &binding).unwrap();
     }

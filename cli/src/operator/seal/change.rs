@@ -3,12 +3,13 @@ use super::share::{Collected, collect};
 use super::{CHANGE, Conditions, NewHolders, SEALS, SHARES, pages};
 use crate::api::{Api, Place};
 use crate::ask;
-use crate::operator::holders::{self, Delivered, Handing};
+use crate::connect::Connection;
+use crate::operator::handout::Placed;
+use crate::operator::holders;
 use crate::operator::unseal::Source;
 use crate::page::{Page, say};
-use crate::shapes::{flag, number, text, texts};
-use crate::shares::Recipient;
-use crate::words::{Exit, Failure, SealFault};
+use crate::shapes::{flag, number, text};
+use crate::words::{Failure, SealFault};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -24,10 +25,15 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Adds a seal, in the place of another where one is named.
-pub(super) async fn run(api: &Api, wanted: Wanted<'_>, source: Source) -> Result<Page, Failure> {
+pub(super) async fn run(
+    connection: &Connection,
+    api: &Api,
+    wanted: Wanted<'_>,
+    source: Source,
+) -> Result<Page, Failure> {
     let (new, of_tpm) = (&wanted.holders, &wanted.conditions);
     let is_shares = wanted.add.eq_ignore_ascii_case(SHARES);
-    let has_holders = new.shares.is_some() || new.threshold.is_some() || !new.recipients.is_empty();
+    let has_holders = new.shares.is_some() || new.threshold.is_some() || new.destination.is_given();
     let has_conditions = of_tpm.pin || of_tpm.pcrs.is_some() || of_tpm.owner_password;
     match is_shares {
         false if has_holders => return Err(SealFault::ForSharesOnly.into()),
@@ -36,7 +42,7 @@ pub(super) async fn run(api: &Api, wanted: Wanted<'_>, source: Source) -> Result
     }
     check_loss(api, wanted.remove, wanted.accept_loss).await?;
     if is_shares {
-        return new_shares(api, &wanted).await;
+        return new_shares(connection, api, &wanted).await;
     }
     let pin = match of_tpm.pin {
         true => Some(ask::new_secret(&format!("New PIN for {} (not shown): ", wanted.add)).await?),
@@ -107,39 +113,29 @@ pub(super) async fn in_force(api: &Api, done: Value) -> Page {
 }
 
 /// New shares: handed out, and in force when enough of them were shown; then the seal ends whose place they take.
-async fn new_shares(api: &Api, wanted: &Wanted<'_>) -> Result<Page, Failure> {
+async fn new_shares(connection: &Connection, api: &Api, wanted: &Wanted<'_>) -> Result<Page, Failure> {
     let new = &wanted.holders;
     let threshold = new.threshold.unwrap_or(3);
-    let shares = holders::count(new.shares, &new.recipients)?;
-    let handing = match &new.out {
-        Some(folder) => {
-            holders::check(&new.recipients, threshold)?;
-            holders::agree(&new.recipients, threshold, new.yes)?;
-            Some(Handing::prepare(&new.recipients, folder)?)
-        }
-        None => None,
-    };
+    let shares = holders::count(new.shares, &new.destination.recipients)?;
+    let (prepared, node) = (new.destination.prepare(shares, threshold)?, connection.node()?);
     let body = json!({
         "add": SHARES, "secret_shares": shares, "secret_threshold": threshold,
-        "recipients": new.recipients.iter().map(Recipient::text).collect::<Vec<_>>(),
+        "recipients": new.destination.recipients(),
     });
     let begun = api.post(CHANGE, &body).await?.data().clone();
     // From here on nothing may be lost: what can't be written is shown.
-    let texts: Vec<_> = texts(&begun, SHARES).into_iter().map(Zeroizing::new).collect();
-    let encrypted = holders::encrypted_by_the_daemon(&begun);
-    let delivered = handing.zip(encrypted).map(|(handing, shares)| handing.deliver(shares));
+    let placed = prepared.deliver(&begun, &node, api.environment(), threshold).await;
     let is_asked = ask::is_terminal();
-    let handed = Handed { texts: &texts, delivered: delivered.as_ref(), is_asked };
     let place = api.place();
     if !is_asked {
-        return Ok(handed.page(&begun, wanted.remove, &place));
+        return Ok(handed(&placed, false, &begun, wanted.remove, &place));
     }
-    handed.say();
+    placed.say("New share");
     say(&pages::to_show(&begun, &place));
     let mut source = Source::Asked;
     let Collected { last, shares: shown } = collect(api, begun.clone(), &mut source, "New share").await?;
     if !flag(&last, "complete") {
-        return Ok(handed.page(&begun, wanted.remove, &place));
+        return Ok(handed(&placed, true, &begun, wanted.remove, &place));
     }
     if wanted.remove.is_empty() {
         return Ok(in_force(api, last).await);
@@ -151,65 +147,27 @@ async fn new_shares(api: &Api, wanted: &Wanted<'_>) -> Result<Page, Failure> {
     given(api, begun, Source::Files(shown.into_iter())).await
 }
 
-/// Where new shares are now.
-struct Handed<'a> {
-    texts: &'a [Zeroizing<String>],
-    delivered: Option<&'a Delivered>,
-    /// Whether they stand on the screen already.
-    is_asked: bool,
-}
-
-impl Handed<'_> {
-    fn numbered(&self) -> impl Iterator<Item = (String, String)> {
-        self.texts.iter().enumerate().map(|(at, share)| (format!("New share {}", at + 1), share.to_string()))
+/// The page of new shares that are still to be shown. Where somebody `was_told`, they stand on the screen already.
+fn handed(placed: &Placed, was_told: bool, begun: &Value, remove: &str, place: &Place) -> Page {
+    let mut json = json!({
+        "complete": false, "nonce": text(begun, "nonce"), "add": SHARES, "required": number(begun, "required"),
+    });
+    if let Some(members) = json.as_object_mut() {
+        members.extend(placed.json().into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
-
-    /// Beside the page, since the same command asks for them.
-    fn say(&self) {
-        match self.delivered {
-            Some(delivered) => {
-                delivered.kept.iter().for_each(|(name, path)| say(&format!("{name}: {path}")));
-                delivered.shown.iter().for_each(|(name, text, why)| {
-                    say(&format!(
-                        "The share of {name} has no file ({why}): save these lines as {name}.age now."
-                    ));
-                    text.lines().for_each(say);
-                });
-            }
-            None => self.numbered().for_each(|(name, share)| say(&format!("{name}  {share}"))),
-        }
-    }
-
-    /// The page where they are still to be shown.
-    fn page(&self, begun: &Value, remove: &str, place: &Place) -> Page {
-        let (nonce, required) = (text(begun, "nonce"), number(begun, "required"));
-        let json = match self.delivered.map(Delivered::json) {
-            Some((files, encrypted)) => json!({
-                "complete": false, "nonce": nonce, "add": SHARES, "required": required,
-                "files": files, "encrypted": encrypted,
-            }),
-            None => {
-                let shares: Vec<_> = self.texts.iter().map(|share| share.as_str()).collect();
-                json!({ "complete": false, "nonce": nonce, "add": SHARES, "required": required, "shares": shares })
-            }
-        };
-        let page = Page::new(json).note("The new shares are handed out, and open nothing yet.");
-        let page = match self.delivered {
-            _ if self.is_asked => page,
-            Some(delivered) => delivered.show(page.line("")),
-            None => page.line("").fields(self.numbered()),
-        };
-        let page = page.line("").line(pages::to_show(begun, place));
-        let page = match remove {
-            "" => page,
-            other => page.line(format!(
-                "When they are in force: `coffer operator seal remove {other}{}` ends {other}.",
-                place.flags
-            )),
-        };
-        match self.delivered {
-            Some(delivered) if !delivered.shown.is_empty() => page.exit(Exit::Failed),
-            _ => page,
-        }
-    }
+    let page = Page::new(json).note("The new shares are handed out, and open nothing yet.");
+    let page = if was_told { page } else { placed.show(page.line(""), "New share") };
+    let page = page.line("").line(pages::to_show(begun, place));
+    let page = match placed {
+        Placed::Sheets(_) => page.line("Print each sheet for its holder, then delete the files."),
+        _ => page,
+    };
+    let page = match remove {
+        "" => page,
+        other => page.line(format!(
+            "When they are in force: `coffer operator seal remove {other}{}` ends {other}.",
+            place.flags
+        )),
+    };
+    placed.exit(page)
 }

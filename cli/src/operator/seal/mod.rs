@@ -14,13 +14,13 @@ pub(crate) async fn with_pins(page: Page, api: &Api) -> Page {
 }
 
 use super::ceremony::Holder;
+use super::handout::Destination;
 use super::unseal::Source;
 use crate::api::Api;
 use crate::ask;
 use crate::connect::{Connection, PATIENT};
 use crate::page::Page;
 use crate::shapes::{flag, text};
-use crate::shares::Recipient;
 use crate::words::Failure;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -130,15 +130,8 @@ pub(crate) struct NewHolders {
     /// For `shares`: how many of them are to open it [default: 3]
     #[arg(long, alias = "key-threshold")]
     threshold: Option<u64>,
-    /// For `shares`: a holder's name and X25519 public key of age; once for each holder: no share is shown then
-    #[arg(long = "recipient", value_name = "NAME=age1…", requires = "out")]
-    recipients: Vec<Recipient>,
-    /// For `shares`: where each holder's share is written, encrypted, as NAME.age
-    #[arg(long, value_name = "DIR", requires = "recipients")]
-    out: Option<PathBuf>,
-    /// Do not ask whether these are the right holders
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    destination: Destination,
 }
 
 /// Where the shares come from that a change takes.
@@ -171,7 +164,7 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
         Command::List => Ok(pages::list(api.get(SEALS).await?.data().clone(), &api.place())),
         Command::Add { name, conditions, holders, given } => {
             let wanted = change::Wanted { add: &name, remove: "", conditions, holders, accept_loss: false };
-            change::run(&api, wanted, given.source()?).await
+            change::run(connection, &api, wanted, given.source()?).await
         }
         Command::Remove { name, i_accept_loss, yes, given } => {
             let source = given.source()?;
@@ -180,7 +173,7 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
         Command::Migrate { from, to, conditions, holders, i_accept_loss, given } => {
             let wanted =
                 change::Wanted { add: &to, remove: &from, conditions, holders, accept_loss: i_accept_loss };
-            change::run(&api, wanted, given.source()?).await
+            change::run(connection, &api, wanted, given.source()?).await
         }
         Command::Share(holder) => share::run(&api, &holder).await,
         Command::Verify { name, pin } => verify(&api, &name, pin).await,

@@ -70,6 +70,11 @@ pub(super) fn list(answer: Value, place: &Place) -> Page {
             place.environment,
             text(seal, "trouble").trim_end_matches('.')
         ));
+        page = page.note(format!(
+            "Once that is put right, `coffer operator seal verify {}{}` asks it again.",
+            text(seal, "name"),
+            place.flags
+        ));
     }
     let page = strength(page, &answer, place).fields([("Root id", text(&answer, "root_id"))]);
     let available = texts(&answer, "available");

@@ -1,10 +1,10 @@
 //! `sys/namespaces`: environments, as the API calls them.
 use super::{Desk, seal_text};
 use crate::Environment;
+use crate::ceremonies::{holders, names_holders, threshold};
 use crate::children::{self, Wanted};
 use crate::records::{ChildRecord, ChildState};
 use coffer_room::{Answer, Fault, Outcome};
-use coffer_seal::Threshold;
 use coffer_seal::seals::INHERIT;
 use coffer_types::Timestamp;
 use coffer_wire::{Object, Params};
@@ -36,8 +36,8 @@ pub(super) async fn create(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     children::create(desk.registry, desk.environment, desk.argument, metadata, wanted).await
 }
 
-/// What it is to be sealed by: `seal` as OpenBao has it, or `secret_shares` and `secret_threshold`, and names of
-/// configured seals.
+/// What it is to be sealed by: `seal` as OpenBao has it, or `secret_shares` and `secret_threshold`, in either case with the
+/// shares' `recipients`; and names of configured seals.
 fn wanted(params: &Params) -> Result<Wanted, Fault> {
     let text = params.string("seal")?.filter(|text| !text.is_empty());
     let numbers = (params.number("secret_shares")?, params.number("secret_threshold")?);
@@ -45,11 +45,14 @@ fn wanted(params: &Params) -> Result<Wanted, Fault> {
         (Some(_), (Some(_), _) | (_, Some(_))) => {
             return Err(Fault::bad("'seal' and 'secret_shares' say the same: give one"));
         }
-        (Some(text), _) => Some(seal_text::shares(&text)?),
-        (None, (None, None)) => None,
-        (None, (shares, threshold)) => Some((shares.unwrap_or(5), threshold.unwrap_or(3))),
+        (Some(text), _) => {
+            let (shares, needed) = seal_text::shares(&text)?;
+            Some(threshold(params, Some(shares), Some(needed))?)
+        }
+        (None, (None, None)) if !names_holders(params)? => None,
+        (None, (shares, needed)) => Some(threshold(params, shares, needed)?),
     };
-    let shares = shares.map(|(shares, threshold)| Threshold::new(shares, threshold)).transpose();
+    let holders = shares.map(|threshold| holders(params, threshold)).transpose()?.flatten();
     let mut devices: Vec<String> =
         params.list("seals")?.unwrap_or_default().iter().map(|name| name.to_lowercase()).collect();
     devices.sort();
@@ -57,7 +60,7 @@ fn wanted(params: &Params) -> Result<Wanted, Fault> {
     let named = devices.len();
     devices.retain(|name| name != INHERIT);
     let and_inherits = devices.len() < named;
-    Ok(Wanted { shares: shares.map_err(|error| Fault::bad(error.message()))?, devices, and_inherits })
+    Ok(Wanted { shares, holders, devices, and_inherits })
 }
 
 pub(super) fn patch(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {

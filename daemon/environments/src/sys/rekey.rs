@@ -9,7 +9,7 @@
 //! no other form (decision 0094).
 use super::Desk;
 use crate::ceremonies::{
-    Collected, Made, NewKeys, NewRoot, Rekey, collect, encrypted, holders, prove, seal_of, threshold,
+    Collected, Drawn, Made, NewKeys, NewRoot, Rekey, collect, holders, prove, seal_of, threshold,
 };
 use crate::sealing::{reseal, unsealable, warn_of_pins, wrapped_anew};
 use crate::{Environment, Registry};
@@ -147,8 +147,8 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
         return Err(Fault::bad("the new shares are handed out already: show them, or cancel"));
     }
     // Before the share that may be the last: after it nothing may fail that the holders would have to begin again for.
-    let drawn =
-        rekey.holders.as_ref().map(|holders| holders.draw(entropy)).transpose().map_err(unsealable)?;
+    let holders = rekey.holders.clone();
+    let drawn = Drawn::new(holders.as_deref(), entropy)?;
     let joined = match collect(&mut rekey.old, &key, &seal, entropy)? {
         Collected::Progress => {
             let shown = described(Some(rekey), required(&seal));
@@ -161,14 +161,8 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
         || NewRoot { root: joined.root_key.duplicate(), others: Arc::default() },
         NewRoot::duplicate,
     );
-    let encrypted = match (&rekey.holders, drawn) {
-        (Some(holders), Some(drawn)) => {
-            Some(holders.encrypt(drawn, &new.shares).ok_or(Fault::Internal("a share can't be encrypted"))?)
-        }
-        _ => None,
-    };
     let keys = Arc::new(NewKeys {
-        encrypted,
+        handed_out: drawn.hand_out(&new.shares)?,
         old: joined.shared,
         old_root: joined.root_key,
         root,
@@ -189,11 +183,11 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     // In force with the commit, and not before: where it fails, the holders give their shares again.
     let in_force = (!is_verified_first).then(|| made(true));
     drop(ceremony);
-    let handed_out = move |keys: &NewKeys| -> Result<Answer, Fault> {
-        let answer = Answer::system(handed_out(keys, &nonce, &proof, is_verified_first)?);
-        Ok(answer.commit("nonce", nonce.as_bytes()))
+    let handed_out = move |keys: &NewKeys| {
+        let answer = Answer::system(handed_out(keys, &nonce, &proof, is_verified_first));
+        answer.commit("nonce", nonce.as_bytes())
     };
-    let Some(in_force) = in_force else { return Ok(Outcome::Answer(handed_out(&keys)?)) };
+    let Some(in_force) = in_force else { return Ok(Outcome::Answer(handed_out(&keys))) };
     let in_force = Arc::new(Mutex::new(Some(in_force)));
     let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
@@ -205,37 +199,19 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
                 rekey.made = in_force.lock().unwrap_or_else(PoisonError::into_inner).take();
             }
         }));
-        let answer = handed_out(&keys)?;
+        let answer = handed_out(&keys);
         Ok(warn_of_pins(answer, &registry, &environment, (&wraps, &keys.root.root)))
     })))
 }
 
-fn handed_out(keys: &NewKeys, nonce: &str, proof: &str, is_verified_first: bool) -> Result<Object, Fault> {
+fn handed_out(keys: &NewKeys, nonce: &str, proof: &str, is_verified_first: bool) -> Object {
     let answer = Object::new().boolean("complete", true).string("nonce", nonce);
-    let answer = match &keys.encrypted {
-        Some(shares) => answer.array("shares_encrypted", encrypted(shares)),
-        None => handed_out_shares(answer, &keys.new.shares)?,
-    };
-    Ok(answer
+    keys.handed_out
+        .within(answer, "keys")
         .null("pgp_fingerprints")
         .boolean("backup", false)
         .boolean("verification_required", is_verified_first)
-        .string("verification_nonce", proof))
-}
-
-/// Shares, in their three forms.
-pub(super) fn handed_out_shares(answer: Object, shares: &[Share]) -> Result<Object, Fault> {
-    let texts: Vec<_> = shares
-        .iter()
-        .map(|share| share.to_text())
-        .collect::<Result<_, _>>()
-        .map_err(|_| Fault::Internal("a share can't be written as text"))?;
-    let hex: Vec<_> = shares.iter().map(Share::to_hex).collect();
-    let base64: Vec<_> = shares.iter().map(Share::to_base64).collect();
-    Ok(answer
-        .strings("keys", hex.iter().map(|share| share.as_str()))
-        .strings("keys_base64", base64.iter().map(|share| share.as_str()))
-        .strings("shares", texts.iter().map(|share| share.as_str())))
+        .string("verification_nonce", proof)
 }
 
 /// One commit: the keyring under the new root key, the seal record with the new shares, and the head.

@@ -4,8 +4,8 @@
 //! are none, a caller with sudo, since a device has no people. What a device is to open is wrapped, and proved to open,
 //! before anybody is asked for a share.
 use super::Desk;
-use super::rekey::{handed_out_shares, other_nonce};
-use crate::ceremonies::{Collected, SealCeremony, SealChanging, collect, encrypted, holders, threshold};
+use super::rekey::other_nonce;
+use crate::ceremonies::{Collected, Drawn, SealCeremony, SealChanging, collect, holders, threshold};
 use crate::sealing::{by_device, inherited, refused, reseal, unsealable};
 use coffer_room::{Answer, Change, Fault, Outcome};
 use coffer_seal::device::Given;
@@ -58,7 +58,7 @@ fn described(desk: &Desk<'_>, wrap: &ListedWrap, root_id: &[u8; 32]) -> Object {
     match desk.registry.devices.find(&wrap.name, &desk.environment.path) {
         Err(error) => object.boolean("healthy", false).string("trouble", &error.sentence),
         Ok(device) => {
-            let trouble = match device.health() {
+            let trouble = match device.health_for(wrap.id) {
                 _ if !device.gives_out(root_id) => format!(
                     "`root_ids` in its [[seal]] section lack the present root key: write \"{}\" there, and start cofferd again when it suits you",
                     hex(root_id)
@@ -95,7 +95,7 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
         None => Vec::new(),
     };
     let root_key = desk.environment.barrier().root_key()?;
-    let (mut made, mut shares, mut for_holders) = (Vec::new(), None, None);
+    let (mut made, mut shares, mut handed_out) = (Vec::new(), None, None);
     match add.as_deref() {
         None => {}
         Some(taken) if wraps.iter().any(|wrap| wrap.name == taken) => {
@@ -105,12 +105,10 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
             let (count, need) = (params.number("secret_shares")?, params.number("secret_threshold")?);
             let threshold = threshold(params, count, need)?;
             let entropy = desk.environment.entropy();
+            let holders = holders(params, threshold)?;
+            let drawn = Drawn::new(holders.as_ref(), entropy)?;
             let new = NewShares::new(record.ctx, threshold, entropy).map_err(unsealable)?;
-            if let Some(holders) = holders(params, threshold)? {
-                let drawn = holders.draw(entropy).map_err(unsealable)?;
-                let shares = holders.encrypt(drawn, &new.shares);
-                for_holders = Some(shares.ok_or(Fault::Internal("a share can't be encrypted"))?);
-            }
+            handed_out = Some(drawn.hand_out(&new.shares)?);
             shares = Some(new);
         }
         Some(INHERIT) => made.push(inherited(desk.registry, desk.environment, &root_key)?),
@@ -151,10 +149,9 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
     let begun = SealCeremony { changing, held, shown };
     let answer = progress(Some(&begun), required);
     // New shares are in force when as many have been shown as they take: nobody knows whether this answer arrives.
-    let answer = match (&for_holders, &begun.changing.shares) {
-        (Some(shares), _) => answer.array("shares_encrypted", encrypted(shares)),
-        (None, Some(new)) => handed_out_shares(answer, &new.shares)?,
-        (None, None) => answer,
+    let answer = match &handed_out {
+        Some(shares) => shares.within(answer, "keys"),
+        None => answer,
     };
     *ceremony = Some(begun);
     Ok(Outcome::Answer(Answer::system(answer).commit("nonce", nonce.as_bytes())))

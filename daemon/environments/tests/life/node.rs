@@ -62,7 +62,7 @@ impl Node {
         let mut node = Self::empty().await;
         let Ok(made) = node.registry.init(Some(1), Some(1)).await else { panic!("not initialised") };
         node.root_token = made.root_token.to_string();
-        node.share = made.shares_text[0].to_string();
+        node.share = made.shares[0].to_text().unwrap().to_string();
         assert!(node.unseal().await);
         node
     }

@@ -116,11 +116,11 @@ impl Module {
             // Login belongs to process and token: another device was here before.
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
             Err(error) => {
-                let (now, later) = trouble::of_login(&error);
-                if let Some(later) = later {
-                    self.refused.insert(client, later);
+                let (refused, is_final) = trouble::of_login(&error);
+                if is_final {
+                    self.refused.insert(client, refused.clone());
                 }
-                Err(now)
+                Err(refused)
             }
         }
     }

@@ -98,31 +98,27 @@ const fn says_altered(code: RvError) -> bool {
     )
 }
 
-/// What a login's failure means now, and what the device says from then on, where the PIN may have been counted.
-pub(super) fn of_login(error: &Error) -> (DeviceError, Option<DeviceError>) {
+/// What a login's failure means, and whether the PIN may have been counted: then the device says so from then on.
+pub(super) fn of_login(error: &Error) -> (DeviceError, bool) {
     use RvError as Rv;
     let Error::Pkcs11(code, _) = error else {
-        return (unanswering(), None);
+        return (unanswering(), false);
     };
     match code {
         Rv::PinIncorrect | Rv::PinInvalid | Rv::PinLenRange => {
-            let now = "the token refuses the PIN: put the right one in its place and configure the seal anew; it is not tried again";
-            let later = "the token has refused the PIN, which is not tried again: put the right one in its place and configure the seal anew";
-            (
-                DeviceError::new(DeviceTrouble::WrongPin, now),
-                Some(DeviceError::new(DeviceTrouble::WrongPin, later)),
-            )
+            let sentence = "the token refuses the PIN, which is not tried again: put the right one in its place and restart the daemon";
+            (DeviceError::new(DeviceTrouble::WrongPin, sentence), true)
         }
-        Rv::PinLocked | Rv::PinExpired => (locked(), Some(locked())),
-        Rv::UserPinNotInitialized => (no_pin_set(), None),
-        _ => (unanswering(), None),
+        Rv::PinLocked | Rv::PinExpired => (locked(), true),
+        Rv::UserPinNotInitialized => (no_pin_set(), false),
+        _ => (unanswering(), false),
     }
 }
 
 pub(super) fn locked() -> DeviceError {
     DeviceError::new(
         DeviceTrouble::Locked,
-        "the PIN of the token's user is locked or has expired: its security officer must set a new one; then configure the seal anew",
+        "the PIN of the token's user is locked or has expired: its security officer must set a new one; then restart the daemon",
     )
 }
 

@@ -56,6 +56,9 @@ pub struct TpmDevice {
     config: TpmConfig,
     entropy: Arc<dyn Entropy>,
     connect: Connect,
+    /// What the TPM said of the configured PIN, where it was wrong: a TPM locks after a few, so it is not shown again
+    /// before another device is made from the configuration.
+    refused_pin: Option<DeviceError>,
 }
 
 impl TpmDevice {
@@ -71,7 +74,7 @@ impl TpmDevice {
 
     /// As [`TpmDevice::new`], over another way to the TPM.
     pub(super) fn over(config: TpmConfig, entropy: Arc<dyn Entropy>, connect: Connect) -> Self {
-        Self { config, entropy, connect }
+        Self { config, entropy, connect, refused_pin: None }
     }
 
     /// The name of its storage root key, to be pinned.
@@ -223,6 +226,14 @@ impl TpmDevice {
         }
     }
 
+    /// Refuses where the configured PIN is needed and was wrong.
+    fn check_pin(&self, is_needed: bool) -> std::result::Result<(), DeviceError> {
+        match &self.refused_pin {
+            Some(refused) if is_needed => Err(refused.clone()),
+            _ => Ok(()),
+        }
+    }
+
     /// The same TPM under the conditions of one operation: of the wrap that is to be made anew, or that an operator gave,
     /// or else those that are configured.
     fn with(&self, older: Option<&Wrap>, given: &Given) -> std::result::Result<Self, DeviceError> {
@@ -251,7 +262,10 @@ impl TpmDevice {
                 }
             }
         }
-        Ok(Self { config, entropy: Arc::clone(&self.entropy), connect: Arc::clone(&self.connect) })
+        // A PIN that an operator gives is shown once for each time that it is given.
+        let refused_pin = if given.pin.is_some() { None } else { self.refused_pin.clone() };
+        let (entropy, connect) = (Arc::clone(&self.entropy), Arc::clone(&self.connect));
+        Ok(Self { config, entropy, connect, refused_pin })
     }
 
     /// Sees to it that something is approved: what was started now, where nothing is or the owner asks for it.
@@ -261,6 +275,25 @@ impl TpmDevice {
             None if matches!(self.approval()?, Approval::Policy(_)) => Ok(()),
             None => self.approve(&OwnerPassword::default()),
         }
+    }
+
+    /// Opens a wrap, with one showing of the PIN.
+    fn open(&mut self, wrap: &Wrap) -> std::result::Result<Key32, DeviceError> {
+        let read =
+            TpmParameters::decode(&wrap.parameters).and_then(|it| Ok((it, TpmBlob::decode(&wrap.blob)?)));
+        let (parameters, blob) = read.map_err(|error| altered(&error))?;
+        let pinned = self.config.srk_name.unwrap_or(parameters.srk_name);
+        let TpmParameters { pin, pcrs, approval_index, .. } = parameters;
+        self.check_pin(pin)?;
+        let auth = self.auth(pin)?;
+        self.operate(|tpm| {
+            let srk = Srk::find(tpm, Some(&pinned))?;
+            let object = object::load(tpm, &srk, &blob, &approval::object_policy(approval_index), pin)?;
+            let session = Session::start(tpm, &srk, Kind::Policy)?;
+            policy::satisfy(tpm, session.handle, pcrs, pin)?;
+            approval::authorize(tpm, session.handle, approval_index)?;
+            object::unseal(tpm, object, session, &auth)
+        })
     }
 
     fn write_approval(
@@ -343,24 +376,21 @@ impl Device for TpmDevice {
         binding: &Binding,
         given: &Given,
     ) -> std::result::Result<Key32, DeviceError> {
-        self.with(None, given)?.unwrap(wrap, binding)
+        match given.pin {
+            Some(_) => self.with(None, given)?.open(wrap),
+            None => self.unwrap(wrap, binding),
+        }
     }
 
     fn unwrap(&mut self, wrap: &Wrap, _binding: &Binding) -> std::result::Result<Key32, DeviceError> {
-        let read =
-            TpmParameters::decode(&wrap.parameters).and_then(|it| Ok((it, TpmBlob::decode(&wrap.blob)?)));
-        let (parameters, blob) = read.map_err(|error| altered(&error))?;
-        let pinned = self.config.srk_name.unwrap_or(parameters.srk_name);
-        let TpmParameters { pin, pcrs, approval_index, .. } = parameters;
-        let auth = self.auth(pin)?;
-        self.operate(|tpm| {
-            let srk = Srk::find(tpm, Some(&pinned))?;
-            let object = object::load(tpm, &srk, &blob, &approval::object_policy(approval_index), pin)?;
-            let session = Session::start(tpm, &srk, Kind::Policy)?;
-            policy::satisfy(tpm, session.handle, pcrs, pin)?;
-            approval::authorize(tpm, session.handle, approval_index)?;
-            object::unseal(tpm, object, session, &auth)
-        })
+        let opened = self.open(wrap);
+        let Err(DeviceError { kind: DeviceTrouble::WrongPin, sentence }) = opened else { return opened };
+        let refused = self.refused_pin.get_or_insert_with(|| {
+            let sentence =
+                format!("{sentence}, and is not tried again: put it in its place and restart the daemon");
+            DeviceError::new(DeviceTrouble::WrongPin, sentence)
+        });
+        Err(refused.clone())
     }
 
     fn has_counter(&self) -> bool {
@@ -411,6 +441,7 @@ impl Device for TpmDevice {
 
     fn health(&mut self) -> std::result::Result<(), DeviceError> {
         let has_pin = self.config.pin.is_some();
+        self.check_pin(has_pin)?;
         self.operate(|tpm| match capability::is_locked(tpm)? {
             true if has_pin => Err(TpmError::Locked(capability::tries(tpm).ok())),
             _ => Ok(()),

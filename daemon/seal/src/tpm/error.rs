@@ -105,30 +105,48 @@ impl TpmError {
         use DeviceTrouble as T;
         let (kind, sentence) = match self {
             Self::Said(error) => return error,
-            Self::Absent(kind) => (T::Unreachable, format!("there is no TPM at {place}: {kind}")),
+            Self::Absent(kind) => (
+                T::Unreachable,
+                format!(
+                    "there is no TPM at {place} ({kind}): it must be there, and the daemon's user be allowed to use it"
+                ),
+            ),
             Self::Silent => (
                 T::Unreachable,
                 format!(
-                    "the TPM at {place} does not answer in time: it hangs, or another client holds its connection"
+                    "the TPM at {place} does not answer in time: whoever else holds its connection must let go of it, and a TPM that hangs be started anew"
                 ),
             ),
             Self::Lost => (
                 T::Unreachable,
-                format!("the connection to the TPM at {place} was lost, or it was started anew"),
+                format!(
+                    "the connection to the TPM at {place} was lost, or it was started anew meanwhile: it must stay there until it has answered"
+                ),
             ),
-            Self::Malformed(error) => (T::Failed, format!("the TPM at {place} answers nonsense: {error}")),
-            Self::Refused { command, code } => {
-                (T::Failed, format!("the TPM at {place} refuses {command} with code {code:#05x}"))
-            }
+            Self::Malformed(error) => (
+                T::Failed,
+                format!(
+                    "the TPM at {place} answers nonsense ({error}): there must be a TPM 2.0 at this address"
+                ),
+            ),
+            Self::Refused { command, code } => (
+                T::Failed,
+                format!(
+                    "the TPM at {place} refuses {command} with code {code:#05x}: `tpm2_rc_decode {code:#05x}` says what it means"
+                ),
+            ),
             Self::Forged => (
                 T::NotAuthentic,
-                format!("an answer of the TPM at {place} was altered on its way: somebody is on the bus"),
+                format!(
+                    "an answer of the TPM at {place} was altered on its way: somebody is on the bus, and must be found"
+                ),
             ),
             Self::OtherKey { found } => (
                 T::NotAuthentic,
                 format!(
                     "the TPM at {place} is not the one that sealed this: its storage root key is {}; it was replaced or \
-                     cleared, or somebody on the bus put a key of theirs in its place",
+                     cleared, or somebody on the bus put a key of theirs in its place: open by another seal, and add this one anew \
+                     where the change was meant",
                     hex(&found)
                 ),
             ),
@@ -140,19 +158,26 @@ impl TpmError {
                 ),
             ),
             Self::WrongPin(tries) => {
-                (T::WrongPin, format!("the PIN for the TPM at {place} is wrong{}", so_far(tries)))
+                let so_far = so_far(tries);
+                let right = "it must be the one that the seal was added with";
+                (T::WrongPin, format!("the PIN for the TPM at {place} is wrong{so_far}: {right}"))
             }
             Self::Locked(tries) => {
                 (T::Locked, format!("the TPM at {place} is locked after too many wrong PINs{}", until(tries)))
             }
             Self::WrongOwner => {
-                (T::WrongPin, format!("the owner password of the TPM at {place} is not the one given"))
+                let right = "it must be the one that was set with tpm2_changeauth -c owner";
+                (
+                    T::WrongPin,
+                    format!("the owner password of the TPM at {place} is not the one given: {right}"),
+                )
             }
             Self::Policy(fault) => (T::Policy, format!("the TPM at {place} keeps the key: {}", fault.why())),
             Self::Altered => (
                 T::NotAuthentic,
                 format!(
-                    "the TPM at {place} does not know the sealed object: it was altered, or is another TPM's"
+                    "the TPM at {place} does not know the sealed object, which was altered, or is another TPM's: open by another \
+                     seal, and add this one anew"
                 ),
             ),
             Self::Counter(what) => (T::NotAuthentic, format!("the counter in the TPM at {place} {what}")),
@@ -193,9 +218,9 @@ fn so_far(tries: Option<Tries>) -> String {
 fn until(tries: Option<Tries>) -> String {
     match tries {
         Some(tries) if !tries.forgets_one_in.is_zero() => {
-            format!("; it takes the next one in {} seconds at the latest", tries.forgets_one_in.as_secs())
+            format!(": it takes the next one in {} seconds at the latest", tries.forgets_one_in.as_secs())
         }
-        _ => "; only its lockout password ends that".to_owned(),
+        _ => ": only its lockout password ends that".to_owned(),
     }
 }
 

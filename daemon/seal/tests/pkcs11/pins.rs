@@ -26,14 +26,14 @@ fn a_wrong_pin_is_tried_once_until_the_device_is_configured_anew() {
             let before = hsm.logins();
             let mut device = hsm.device(Pkcs11Mechanism::AesGcm);
             device.health().unwrap();
-            refused(device.wrap(&key, &binding), DeviceTrouble::WrongPin, "it is not tried again");
+            refused(device.wrap(&key, &binding), DeviceTrouble::WrongPin, "which is not tried again");
             // Not even with the right one, which may have been put there for another token.
             private(&hsm.folder.join("pin"), PIN.as_bytes());
             for _ in 0..3 {
                 refused(
                     device.unwrap(&wrap(&made, &binding), &binding),
                     DeviceTrouble::WrongPin,
-                    "configure the seal anew",
+                    "restart the daemon",
                 );
                 refused(device.wrap(&key, &binding), DeviceTrouble::WrongPin, "which is not tried again");
                 refused(device.health(), DeviceTrouble::WrongPin, "which is not tried again");

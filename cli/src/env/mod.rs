@@ -1,4 +1,6 @@
 //! `env`: environments, which the API calls namespaces. Each is made and deleted in the one above it.
+mod create;
+
 use crate::api::Api;
 use crate::connect::Connection;
 use crate::page::Page;
@@ -6,7 +8,7 @@ use crate::shapes::{text, texts};
 use crate::words::Failure;
 use crate::{ask, pairs, sealed};
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -25,15 +27,8 @@ pub(crate) enum Command {
         /// A pair to keep with it, as key=value
         #[arg(long = "metadata", value_name = "KEY=VALUE")]
         metadata: Vec<String>,
-        /// Give it shares of its own, so many, each for another person: the environment above does not open it then
-        #[arg(long, alias = "key-shares")]
-        shares: Option<u64>,
-        /// How many of them are to open it [default: 3]
-        #[arg(long, alias = "key-threshold", requires = "shares")]
-        threshold: Option<u64>,
-        /// A seal that the configuration names for it, or `inherit`; once for each
-        #[arg(long = "seal", value_name = "NAME")]
-        seals: Vec<String>,
+        #[command(flatten)]
+        seals: create::Seals,
     },
     /// Take the keys of an environment, and of all below it, out of memory; the others go on
     Seal {
@@ -66,12 +61,8 @@ pub(crate) async fn run(connection: &Connection, command: Command) -> Result<Pag
     let api = connection.api()?;
     match command {
         Command::List => list(&api).await,
-        Command::Create { path, metadata, shares, threshold, seals } => {
-            let body = json!({
-                "custom_metadata": pairs::texts(&metadata)?, "secret_shares": shares,
-                "secret_threshold": threshold, "seals": seals,
-            });
-            create(&api, &path, body).await
+        Command::Create { path, metadata, seals } => {
+            create::run(connection, &api, &path, pairs::texts(&metadata)?, seals).await
         }
         Command::Seal { path } => {
             let (above, place) = place(&api, &path)?;
@@ -102,27 +93,6 @@ async fn list(api: &Api) -> Result<Page, Failure> {
         return Ok(page.line(format!("No environments below {}.", api.environment())));
     }
     Ok(page.table(&["ENVIRONMENT", "STATE", "CREATED", "ID"], rows))
-}
-
-async fn create(api: &Api, path: &str, body: Value) -> Result<Page, Failure> {
-    let (above, place) = place(api, path)?;
-    let made = above.post(&place, &body).await?;
-    let path = text(made.data(), "path");
-    let path = path.trim_end_matches('/');
-    let page =
-        Page::new(made.data().clone()).good(format!("Environment {path} is there, with keys of its own."));
-    let page = page.fields([("Id", text(made.data(), "uuid"))]);
-    let shares = texts(made.data(), "shares");
-    let page = match shares.len() {
-        0 => page,
-        count => page
-            .fields(shares.iter().enumerate().map(|(at, share)| (format!("Share {}", at + 1), share.clone())))
-            .line(format!(
-                "These shares are shown now and never again: give each to another person. Any {} of the {count} open {path} after each start, and nothing else does unless you add a seal.",
-                text(made.data(), "key_threshold")
-            )),
-    };
-    Ok(page.note(format!("`coffer -n {path} …` acts in it.")))
 }
 
 async fn delete(api: &Api, path: &str, is_confirmed: bool) -> Result<Page, Failure> {
@@ -188,6 +158,7 @@ fn place(api: &Api, path: &str) -> Result<(Api, String), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn deletion_is_told_as_honestly_as_the_daemon_knows_it() {
