@@ -55,6 +55,7 @@ mod seal_transit;
 mod seals;
 mod seals_by_command;
 mod seals_of_children;
+mod seals_speed;
 mod shamir_timing;
 mod sheets;
 mod stored;
