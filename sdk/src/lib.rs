@@ -52,6 +52,6 @@ pub use keystore_format::checkpoint::Checkpoint;
 pub use kv::{Cas, Kv, KvV1, Metadata, MetadataChange, VersionInfo, Versioned};
 pub use receipt::{Receipt, Receipts};
 pub use secret::{Secret, exposed};
-pub use sys::{Health, Initialized, KeyStatus, Mount, Namespace, NewMount, SealStatus, Sys};
+pub use sys::{Health, Initialized, KeyStatus, Mount, Namespace, NewMount, SealStatus, Sys, UnsealTerms};
 pub use tokens::{NewToken, Token, TokenInfo, Tokens};
 pub use transit::{DataKey, KeyChange, KeyInfo, KeyType, Transit};

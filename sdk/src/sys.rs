@@ -64,6 +64,17 @@ pub struct SealStatus {
     pub checkpoints_compared: u64,
 }
 
+/// What a holder says beside a share.
+#[derive(Clone, Default, Debug)]
+pub struct UnsealTerms {
+    /// Signed notes that were kept: the store opens only where its logs go on from them.
+    pub checkpoints: Vec<String>,
+    /// A store that is older than it should be opens where each holder of the quorum says so; its log begins anew.
+    pub accepts_rollback: bool,
+    /// Environments whose replay index is made anew of what is on the disk, where each holder of the quorum says so.
+    pub rebuilt: Vec<String>,
+}
+
 /// What initialising gives, once and never again. No `Debug`.
 #[derive(Deserialize)]
 #[non_exhaustive]
@@ -202,19 +213,13 @@ impl Sys {
         self.client.post("sys/unseal").json(body).send().await?.json()
     }
 
-    /// As [`Sys::unseal`], with what its holder says beside the share. `checkpoints` are signed notes that were kept: the
-    /// store opens only where its logs go on from them. One that is older opens where each holder of the quorum says
-    /// `accepts_rollback`, and its log begins anew.
-    pub async fn unseal_with(
-        &self,
-        share: &Secret<String>,
-        checkpoints: &[String],
-        accepts_rollback: bool,
-    ) -> Result<SealStatus> {
+    /// As [`Sys::unseal`], with what its holder says beside the share.
+    pub async fn unseal_with(&self, share: &Secret<String>, terms: &UnsealTerms) -> Result<SealStatus> {
         let body = Object::new()
             .string("key", share.expose().trim())
-            .strings("checkpoints", checkpoints)
-            .boolean("accept_rollback", accepts_rollback)
+            .strings("checkpoints", &terms.checkpoints)
+            .boolean("accept_rollback", terms.accepts_rollback)
+            .strings("rebuild_index", &terms.rebuilt)
             .finish();
         self.client.post("sys/unseal").json(body).send().await?.json()
     }

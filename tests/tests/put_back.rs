@@ -90,3 +90,61 @@ async fn what_was_put_back_from_yesterdays_disk_is_named_by_reading_it_and_by_fs
     let read = house.root().ask("GET", "secret/data/app/db", Value::Null).await.ok();
     assert_eq!(read.data()["data"]["day"], "today");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_no_backup_is_new_enough_a_quorum_takes_what_is_there() {
+    let mut house = House::start().await;
+    coffer_tests::furnish(&house.root()).await;
+    for at in ["app/db", "app/lost", "app/new"] {
+        house.root().kv("secret").put(at, &json!({ "day": "yesterday" }), Cas::New).await.unwrap();
+    }
+    assert!(house.stop().success());
+    let yesterday = stored::entries(house.data());
+    house.start_process().await;
+    house.unseal().await;
+    house.root().kv("secret").put("app/db", &json!({ "day": "today" }), Cas::Version(1)).await.unwrap();
+    house.root().kv("secret").put("app/new", &json!({ "day": "today" }), Cas::Version(1)).await.unwrap();
+    assert!(house.stop().success());
+    let [root] = stored::open(&yesterday, &house.shares).try_into().ok().unwrap();
+    let metadata = |path: &str| -> Vec<Entry> {
+        let all = stored::of_kind(&yesterday, Kind::KvV2Metadata).into_iter();
+        all.filter(|entry| root.is_path(entry, path)).collect()
+    };
+    stored::overwrite(house.data(), metadata("app/db")).await;
+    stored::remove(house.data(), metadata("app/lost")).await;
+
+    house.start_process().await;
+    let say = async |house: &House, rebuilt: [&[&str]; 2]| {
+        let client = house.client(&house.operator);
+        for (share, rebuilt) in house.shares.iter().zip(rebuilt) {
+            let body = json!({ "key": share, "rebuild_index": rebuilt });
+            client.ask("POST", "sys/unseal", body).await.done();
+        }
+    };
+    // Not by one of two holders, nor for another environment.
+    for rebuilt in [[&["root"][..], &[]], [&[], &["root"]], [&["prod"], &["prod"]]] {
+        say(&house, rebuilt).await;
+        let said = house.coffer("", &["operator", "fsck"]);
+        assert!(said.code == 4 && said.stdout.contains("--rebuild-index"), "{said:?}");
+        house.root().ask("POST", "secret/data/app/lost", json!({ "data": {} })).await.refused(500);
+        house.root().sys().seal().await.unwrap();
+    }
+    let wrong = json!({ "key": house.shares[0], "rebuild_index": ["no/such name"] });
+    let said = house.client(&house.operator).ask("POST", "sys/unseal", wrong).await.refused(400);
+    assert!(said.contains("rebuild_index"), "{said}");
+    let shares = house.shares[..2].join("\n");
+    house.coffer_with("", &["operator", "unseal", "--rebuild-index", "root"], &shares).ok();
+    assert_eq!(house.coffer("", &["operator", "fsck"]).code, 0);
+    house.root().ask("LIST", "secret/metadata/app", Value::Null).await.done();
+    house.root().ask("POST", "secret/data/app/lost", json!({ "data": { "day": "after" } })).await.done();
+    for (at, day) in [("db", "yesterday"), ("new", "today"), ("lost", "after")] {
+        let read = house.root().ask("GET", &format!("secret/data/app/{at}"), Value::Null).await.ok();
+        assert_eq!(read.data()["data"]["day"], day, "{at}");
+    }
+    house.restart().await;
+    assert_eq!(house.coffer("", &["operator", "fsck"]).code, 0);
+    assert!(house.stop().success());
+    let shown = house.coffer("", &["audit", "show", house.audit().to_str().unwrap()]).ok();
+    assert!(shown.contains("index-rebuilt"), "{shown}");
+    house.coffer("", &["audit", "verify", house.audit().to_str().unwrap()]).ok();
+}

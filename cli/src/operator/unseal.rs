@@ -10,7 +10,7 @@ use crate::page::{Page, one_line, say};
 use crate::shares;
 use crate::words::{BY_PIN, Exit, Failure};
 use clap::Args;
-use coffer_sdk::{Error, Method, SealStatus, Secret};
+use coffer_sdk::{Error, Method, SealStatus, Secret, UnsealTerms};
 use serde_json::json;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -42,6 +42,11 @@ pub(crate) struct Arguments {
     /// purpose. Each holder says so
     #[arg(long, conflicts_with_all = ["reset", "all", "pin"])]
     accept_rollback: bool,
+    /// Make the replay index of an environment anew of what is on the disk (`root` for the first), where `coffer operator
+    /// fsck` found damage and no backup will do. Records that do not open are removed, and what was put back or taken away can't
+    /// be told any more. Each holder says so
+    #[arg(long, value_name = "ENVIRONMENT", conflicts_with_all = ["reset", "all", "pin"])]
+    rebuild_index: Vec<String>,
     /// A signed checkpoint that an auditor, an application or a witness keeps: the store opens only where its log goes on
     /// from it. The one that was kept here last goes along by itself
     #[arg(long = "checkpoint", value_name = "FILE", conflicts_with_all = ["reset", "all"])]
@@ -68,13 +73,17 @@ pub(crate) async fn run(connection: &Connection, arguments: &Arguments) -> Resul
             .note("`coffer operator unseal` begins again.")
             .exit(if status.sealed { Exit::Sealed } else { Exit::Fine }));
     }
-    let mut notes = Vec::new();
+    let mut terms = UnsealTerms {
+        accepts_rollback: arguments.accept_rollback,
+        rebuilt: arguments.rebuild_index.clone(),
+        ..UnsealTerms::default()
+    };
     for path in &arguments.checkpoints {
-        notes.push(files::text(path)?.to_string());
+        terms.checkpoints.push(files::text(path)?.to_string());
     }
     match &arguments.pin {
-        Some(name) => by_pin(&api, name, notes).await,
-        None => until_open_by(&api, source, notes, arguments.accept_rollback).await,
+        Some(name) => by_pin(&api, name, terms.checkpoints).await,
+        None => until_open_by(&api, source, terms).await,
     }
 }
 
@@ -136,15 +145,10 @@ impl Source {
 
 /// Takes shares until it is open, or until nothing more is typed.
 pub(crate) async fn until_open(api: &Api, source: Source) -> Result<Page, Failure> {
-    until_open_by(api, source, Vec::new(), false).await
+    until_open_by(api, source, UnsealTerms::default()).await
 }
 
-async fn until_open_by(
-    api: &Api,
-    mut source: Source,
-    mut notes: Vec<String>,
-    accepts_rollback: bool,
-) -> Result<Page, Failure> {
+async fn until_open_by(api: &Api, mut source: Source, mut terms: UnsealTerms) -> Result<Page, Failure> {
     let sys = api.client.sys();
     let mut status = sys.seal_status().await.map_err(at)?;
     if !status.initialized {
@@ -154,7 +158,7 @@ async fn until_open_by(
         return Ok(Page::new(json(&status)).good("Open already: there is nothing to unseal."));
     }
     let kept = Kept::of(&status.cluster_id);
-    notes.extend_from_slice(kept.notes());
+    terms.checkpoints.extend_from_slice(kept.notes());
     if source.is_person() {
         say(&format!(
             "Sealed. {} of {} shares are given. What you type is not shown; Enter alone stops.",
@@ -167,7 +171,7 @@ async fn until_open_by(
             return Ok(stopped(&status));
         };
         let share = Secret::from(share);
-        match sys.unseal_with(&share, &notes, accepts_rollback).await {
+        match sys.unseal_with(&share, &terms).await {
             Ok(now) => {
                 let is_known = now.sealed && now.progress == status.progress;
                 status = now;

@@ -33,7 +33,7 @@ pub(crate) struct Pending {
 pub(crate) struct Promise {
     /// Records that came, less those that went.
     pub(crate) records: i64,
-    /// The index that was built for an environment that had none.
+    /// The index that was built of what is in the store.
     pub(crate) built: Option<Root>,
     pub(crate) keyring_generation: Option<u64>,
     pub(crate) seal_generation: Option<u64>,

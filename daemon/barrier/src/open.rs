@@ -23,6 +23,20 @@ impl Barrier {
     ///
     /// An environment that an earlier build wrote gets its replay index here, of what is in the store.
     pub async fn open(place: Place, root_key: Key32) -> Result<Arc<Self>, BarrierError> {
+        Self::open_as(place, root_key, false).await
+    }
+
+    /// As [`Barrier::open`], with a replay index that is made anew of what is in the store: where it is damaged, or records
+    /// are, and no backup will do. What does not open is removed. What was put back, brought back or taken away can't be
+    /// told from what is right any more.
+    ///
+    /// # Errors
+    /// As [`Barrier::open`]. A kill meanwhile leaves an environment that opens only like this.
+    pub async fn open_rebuilding(place: Place, root_key: Key32) -> Result<Arc<Self>, BarrierError> {
+        Self::open_as(place, root_key, true).await
+    }
+
+    async fn open_as(place: Place, root_key: Key32, rebuilds: bool) -> Result<Arc<Self>, BarrierError> {
         let context = place.context;
         let mut copies = [None, None];
         for (slot, copy) in keyring::SLOTS.into_iter().zip(&mut copies) {
@@ -51,7 +65,10 @@ impl Barrier {
         let lost = if is_surely_newest { 0 } else { LOST_HEAD_REVISIONS };
         let last_revision = head.rev_high_water + lost;
         let barrier = Self::assemble(place, keys, head, last_revision, 0);
-        if has_index {
+        if rebuilds {
+            barrier.remove_unreadable().await?;
+        }
+        if has_index && !rebuilds {
             barrier.check_root().await?;
         } else {
             barrier.build_index(records, high_water).await?;

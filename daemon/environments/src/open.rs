@@ -1,9 +1,10 @@
 //! Opening: an environment and all below it that can be opened, and what a new one is furnished with.
+use crate::Terms;
 use crate::environment::{Environment, OpenError};
 use crate::records::{ChildState, MountRecord, MountsRecord, id16};
 use crate::registry::Registry;
 use crate::sealed::{self, Closed};
-use coffer_audit::{Book, KeptCheckpoint, Opening};
+use coffer_audit::{Book, BookError, NodeEvent, NodeField, Opening};
 use coffer_barrier::{Barrier, BarrierError, Batch, Context, read_seal_record};
 use coffer_room::Fault;
 use coffer_seal::device::Given;
@@ -27,6 +28,25 @@ pub(crate) enum How {
     AcceptingRollback,
 }
 
+/// Opens the keys and records of one environment, as the holders want it.
+pub(crate) async fn barrier(
+    registry: &Registry,
+    path: &EnvironmentPath,
+    context: Context,
+    root_key: Key32,
+    terms: &Terms,
+) -> Result<Arc<Barrier>, OpenError> {
+    let place = registry.place(context);
+    if !terms.rebuilt.contains(path) {
+        return Ok(Barrier::open(place, root_key).await?);
+    }
+    let name = context.environment.to_string();
+    let fields = [(NodeField::Action, "index-rebuilt"), (NodeField::Environment, name.as_str())];
+    registry.node.event(NodeEvent::Ceremony, &fields).map_err(BookError::from)?;
+    tracing::warn!(environment = %path, "its replay index is made anew of what is on the disk, as the holders of shares want it");
+    Ok(Barrier::open_rebuilding(place, root_key).await?)
+}
+
 /// Opens the environment of `barrier` and then its children, parents first. A child that does not open is named in the
 /// log and stays closed; the others open, unless the store is older than the log of one of them.
 pub(crate) async fn tree(
@@ -34,15 +54,15 @@ pub(crate) async fn tree(
     path: EnvironmentPath,
     barrier: Arc<Barrier>,
     how: How,
-    kept: &[KeptCheckpoint],
+    terms: &Terms,
 ) -> Result<Vec<Arc<Environment>>, OpenError> {
-    let mut opened = vec![one(registry, path, barrier, how, kept).await?];
+    let mut opened = vec![one(registry, path, barrier, how, terms).await?];
     let mut next = 0;
     while let Some(parent) = opened.get(next).cloned() {
         next += 1;
         for (name, child) in parent.children().iter().filter(|(_, child)| child.state == ChildState::Active) {
             let how = if child.is_restored { How::Restored } else { how };
-            match descendant(registry, &parent, name, &child.id, (how, kept)).await {
+            match descendant(registry, &parent, name, &child.id, (how, terms)).await {
                 Ok(environment) => {
                     if child.is_restored {
                         sealed::mark(&parent, name, false).await;
@@ -78,9 +98,9 @@ pub(crate) async fn one(
     path: EnvironmentPath,
     barrier: Arc<Barrier>,
     how: How,
-    kept: &[KeptCheckpoint],
+    terms: &Terms,
 ) -> Result<Arc<Environment>, OpenError> {
-    let as_promised = || Opening::AsPromised(kept.to_vec());
+    let as_promised = || Opening::AsPromised(terms.kept.clone());
     let fork = |reason| Opening::Fork { reason, approvers: Vec::new() };
     let open = |opening| Book::open(&registry.journal, Arc::clone(&barrier), opening);
     let book = match how {
@@ -102,7 +122,7 @@ async fn descendant(
     parent: &Arc<Environment>,
     name: &str,
     id: &str,
-    (how, kept): (How, &[KeptCheckpoint]),
+    (how, terms): (How, &Terms),
 ) -> Result<Arc<Environment>, Shut> {
     let id = id16(id).map(EnvironmentId).ok_or(OpenError::Damaged("environment"))?;
     let path = parent.path.child(name).map_err(|_| OpenError::Damaged("environment"))?;
@@ -121,8 +141,8 @@ async fn descendant(
             return Err(Shut::Waits(Box::new(Closed::new(context, seal))));
         }
     };
-    let barrier = Barrier::open(registry.place(context), root_key).await.map_err(OpenError::from)?;
-    Ok(one(registry, path, barrier, how, kept).await?)
+    let barrier = barrier(registry, &path, context, root_key, terms).await?;
+    Ok(one(registry, path, barrier, how, terms).await?)
 }
 
 /// The root key of an environment, by what opens it without anybody's help: the one above it, or a device.
@@ -149,6 +169,14 @@ pub(crate) fn why(what: &str, error: &OpenError) -> String {
     match error {
         error if error.is_rollback() => older(what, &error.to_string()),
         _ => format!("{what} does not open: {error}"),
+    }
+}
+
+/// What whoever wanted it open is told.
+pub(crate) fn fault(what: &str, error: OpenError) -> Fault {
+    match error {
+        OpenError::Barrier(error) => error.into(),
+        error => Fault::Unavailable(why(what, &error).into()),
     }
 }
 

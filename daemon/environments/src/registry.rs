@@ -1,9 +1,9 @@
 //! Which environments are open.
-use crate::Environment;
 use crate::node::{Gate, SealStatus};
 use crate::open::{self, How};
 use crate::records::ChildState;
 use crate::sealed::Closed;
+use crate::{Environment, Terms};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use coffer_audit::{Journal, NodeLog};
 use coffer_barrier::Barrier;
@@ -240,7 +240,7 @@ impl Registry {
     }
 
     async fn open_new(self: &Arc<Self>, path: EnvironmentPath, barrier: Arc<Barrier>) {
-        match open::one(self, path.clone(), barrier, How::AsPromised, &[]).await {
+        match open::one(self, path.clone(), barrier, How::AsPromised, &Terms::default()).await {
             Ok(environment) => {
                 self.add(Arc::clone(&environment));
                 // Deleted while it opened: then the deletion did not find it among the open ones.

@@ -6,7 +6,7 @@ use crate::open::{self, How};
 use crate::registry::Registry;
 use crate::work::recorded;
 use coffer_audit::{NodeEvent, NodeField};
-use coffer_barrier::{Barrier, Context, read_seal_record};
+use coffer_barrier::{Context, read_seal_record};
 use coffer_room::{Answer, Change, Fault};
 use coffer_seal::{Seal, UnsealProgress};
 use coffer_secmem::Key32;
@@ -83,7 +83,8 @@ impl Registry {
     ) -> Result<Opened, Fault> {
         let (parent, name) = self.above(path)?;
         let is_restored = parent.children().get(&name).is_some_and(|child| child.is_restored);
-        let barrier = Barrier::open(self.place(context), root_key.duplicate()).await?;
+        let barrier = open::barrier(self, path, context, root_key.duplicate(), terms).await;
+        let barrier = barrier.map_err(|error| open::fault("the environment", error))?;
         if let Some(held) = held {
             self.settle_shares(&barrier, root_key, held).await.map_err(Fault::from)?;
         }
@@ -92,7 +93,7 @@ impl Registry {
             (false, true) => How::AcceptingRollback,
             (false, false) => How::AsPromised,
         };
-        let opened = open::tree(self, path.clone(), barrier, how, &terms.kept).await.map_err(|error| {
+        let opened = open::tree(self, path.clone(), barrier, how, terms).await.map_err(|error| {
             tracing::error!(environment = %path, %error, "an environment does not open");
             Fault::Unavailable(open::why("the environment", &error).into())
         })?;

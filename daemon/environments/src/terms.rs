@@ -1,6 +1,7 @@
 //! What the holders say beside their shares: which checkpoints they keep, and whether an older store may open.
 use coffer_audit::KeptCheckpoint;
 use coffer_room::Fault;
+use coffer_types::EnvironmentPath;
 use coffer_wire::Params;
 
 /// The most checkpoints that the holders of one quorum give.
@@ -15,10 +16,12 @@ pub struct Terms {
     pub accepts_rollback: bool,
     /// What they keep of the logs.
     pub kept: Vec<KeptCheckpoint>,
+    /// Environments whose replay index each of them wants to be made anew of what is on the disk.
+    pub rebuilt: Vec<EnvironmentPath>,
 }
 
 impl Terms {
-    /// Reads `accept_rollback` and `checkpoints`.
+    /// Reads `accept_rollback`, `checkpoints` and `rebuild_index`.
     ///
     /// # Errors
     /// Where one is of another type, or a checkpoint is none.
@@ -35,12 +38,16 @@ impl Terms {
                 Fault::bad("'checkpoints' takes signed checkpoints, each as the daemon gave it")
             })?);
         }
-        Ok(Self { accepts_rollback, kept })
+        let rebuilt = params.list("rebuild_index")?.unwrap_or_default();
+        let rebuilt = rebuilt.iter().map(|path| EnvironmentPath::parse(path)).collect::<Result<_, _>>();
+        let rebuilt = rebuilt
+            .map_err(|_| Fault::bad("'rebuild_index' takes paths of environments, `root` for the first"))?;
+        Ok(Self { accepts_rollback, kept, rebuilt })
     }
 
     /// The same where a device opens: it can't give leave for what people must want.
     pub(crate) fn by_device(self) -> Self {
-        Self { accepts_rollback: false, ..self }
+        Self { accepts_rollback: false, rebuilt: Vec::new(), ..self }
     }
 
     /// Takes what came with a share that was taken. `is_first` where no share was given before it.
@@ -48,6 +55,9 @@ impl Terms {
         self.accepts_rollback = said.accepts_rollback && (is_first || self.accepts_rollback);
         if is_first {
             self.kept.clear();
+            self.rebuilt = said.rebuilt;
+        } else {
+            self.rebuilt.retain(|path| said.rebuilt.contains(path));
         }
         for kept in said.kept {
             if self.kept.len() < MAX_KEPT && !self.kept.contains(&kept) {

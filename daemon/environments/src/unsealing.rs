@@ -176,7 +176,9 @@ impl Registry {
         if is_restore {
             self.import(context, &root_key).await?;
         }
-        let root = Barrier::open(self.place(context), root_key.duplicate()).await.map_err(Fault::from)?;
+        let path = EnvironmentPath::root();
+        let root = open::barrier(self, &path, context, root_key.duplicate(), terms).await;
+        let root = root.map_err(|error| open::fault("the store", error))?;
         let is_accepted = is_restore || terms.accepts_rollback;
         if let Err(sentence) = self.check_counter(&root).await {
             if !is_accepted && !self.is_restore_unfinished() {
@@ -195,7 +197,7 @@ impl Registry {
             (false, true) => How::AcceptingRollback,
             (false, false) => How::AsPromised,
         };
-        let opened = open::tree(self, EnvironmentPath::root(), root, how, &terms.kept).await;
+        let opened = open::tree(self, EnvironmentPath::root(), root, how, terms).await;
         let opened = opened.map_err(|error| {
             tracing::error!(%error, "the store does not open");
             NodeFault(Fault::Unavailable(open::why("the store", &error).into()))

@@ -1,10 +1,11 @@
-//! Building the index of an environment that an earlier build wrote: once, from what is in the store.
+//! Building the index from what is in the store: once where an earlier build wrote the environment, and where its holders
+//! want a damaged one anew.
 //!
 //! That is trust on first use: what was put back before this day is taken for right. Nodes are written in pieces and mean
 //! nothing until the head promises them, in one commit; a build that was cut off begins anew.
 use super::{Counting, Root, State, cache::Walk, state_of};
-use crate::{Barrier, BarrierError, listing::PAGE};
-use coffer_store::{CommitError, commit};
+use crate::{Barrier, BarrierError, barrier::Hex, listing::PAGE};
+use coffer_store::{CommitError, Transaction, commit};
 use keystore_format::{
     index::{Change, Path, directory_hash, key_hash},
     tables,
@@ -60,7 +61,7 @@ impl Barrier {
             }
         }
         if counted != records {
-            tracing::error!(%environment, records, counted, "the head counts other records than there are: some were taken away or brought back before there was a replay index");
+            tracing::error!(%environment, records, counted, "the head counts other records than there are: some were taken away or brought back");
         }
         self.commit(move |batch| -> Result<(), BarrierError> {
             batch.pending().change(|promise| {
@@ -85,6 +86,36 @@ impl Barrier {
         })
         .await
         .map_err(plain)
+    }
+
+    /// Removes the records that do not open.
+    pub(crate) async fn remove_unreadable(&self) -> Result<(), BarrierError> {
+        let environment = self.environment();
+        let prefix = [&[tables::RECORDS][..], environment.as_bytes()].concat();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.place.store.range(&prefix, after.as_deref(), PAGE).await?;
+            let mut gone = Vec::new();
+            for entry in &page {
+                if !self.with_keys(|keys| Ok(keys.open_any(&entry.key, &entry.value).is_ok()))? {
+                    tracing::error!(%environment, store_key = %Hex(&entry.key), "a record that does not open is removed");
+                    gone.push(entry.key.clone());
+                }
+            }
+            if !gone.is_empty() {
+                let remove = move |transaction: &mut dyn Transaction| {
+                    for key in &gone {
+                        transaction.delete(key)?;
+                    }
+                    Ok::<_, CommitError<BarrierError>>(())
+                };
+                commit(&*self.place.store, remove).await.map_err(plain)?;
+            }
+            match page.into_iter().nth(PAGE - 1) {
+                Some(last) => after = Some(last.key),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Removes what a build that was cut off has left.

@@ -12,6 +12,7 @@ mod crash;
 mod epochs;
 mod listing;
 mod opening;
+mod rebuilding;
 mod records;
 mod replay;
 mod sealing;
