@@ -123,6 +123,28 @@ impl Story {
         new
     }
 
+    /// Whether a house gives the values out that it must have: to the right shares, and not to those of another day.
+    async fn serves(&self, other: &House, version: &str, [right, wrong]: [&[String]; 2]) {
+        let read = async |name: &str| {
+            let here = other.root().with_namespace(name).unwrap();
+            here.ask("GET", "secret/data/kept", Value::Null).await
+        };
+        read("shared").await.refused(503);
+        for (shares, opens) in [(wrong, false), (right, true)] {
+            for share in shares {
+                let path = "sys/namespaces/shared/unseal";
+                let asked = other.root().ask("POST", path, json!({ "key": share })).await;
+                assert_eq!(asked.status < 300, opens, "{}", asked.body);
+            }
+        }
+        for name in ["", "inheriting", "shared"] {
+            let value = &self.values[&format!("{name} {version}")];
+            assert_eq!(read(name).await.ok().data()["data"]["v"], value.as_str());
+        }
+        // Its device is with the first house.
+        read("by-device").await.refused(503);
+    }
+
     async fn state(&self, name: &str) -> String {
         let path = format!("sys/namespaces/{name}");
         eventually("the end of the deletion", || async {
@@ -185,16 +207,20 @@ async fn what_opens_after_a_destruction_is_what_was_announced_whatever_was_kept(
         let here = story.house.root().with_namespace(name).unwrap();
         here.transit("transit").create("key", KeyType::Aes256Gcm96).await.unwrap();
     }
+    let ciphertext = story.house.root().transit("transit").encrypt("key", b"a plaintext", b"").await.unwrap();
     story.back_up("first").await;
     story.copy("first").await;
 
-    // The first version is destroyed everywhere, and another is written.
+    // The first version is destroyed everywhere, and another is written; a key is deleted.
     story.write("second").await;
     for name in Story::all() {
         let here = story.house.root().with_namespace(name).unwrap();
         here.kv("secret").destroy("kept", &[1]).await.unwrap();
         let read = here.ask("GET", "secret/data/kept?version=1", Value::Null).await;
         assert!(read.status == 404 && read.data()["metadata"]["destroyed"] == true, "{}", read.body);
+        let allowed = json!({ "deletion_allowed": true });
+        here.ask("POST", "transit/keys/key/config", allowed).await.done();
+        here.ask("DELETE", "transit/keys/key", Value::Null).await.done();
     }
     story.copy("second").await;
 
@@ -214,7 +240,9 @@ async fn what_opens_after_a_destruction_is_what_was_announced_whatever_was_kept(
     story.back_up("rekeyed").await;
     story.copy("rekeyed").await;
 
-    for name in KINDS {
+    // One more, of which there is no backup.
+    story.house.environment("late").await;
+    for name in KINDS.into_iter().chain(["late"]) {
         story.house.root().sys().delete_namespace(name).await.unwrap();
     }
     // Backups hold them, and are announced; when the last of those is to be gone, so are they.
@@ -222,6 +250,7 @@ async fn what_opens_after_a_destruction_is_what_was_announced_whatever_was_kept(
         let state = story.state(name).await;
         assert!(state.starts_with("deleted, recoverable until 20"), "{name}: {state}");
     }
+    assert_eq!(story.state("late").await, "destroyed", "no backup holds it");
     std::fs::write(&story.clock, "+61m").unwrap();
     for name in KINDS {
         assert_eq!(story.state(name).await, "destroyed", "{name}");
@@ -242,6 +271,11 @@ async fn what_opens_after_a_destruction_is_what_was_announced_whatever_was_kept(
     for (when, shares, version, keys) in [("first", &first, "first", old), ("rekeyed", &root, "second", new)]
     {
         let mut other = restored(&story.backups[when], shares, &token).await;
+        // By the daemon too, as whoever restores it would.
+        let sets = if when == "first" { [&own[..], &story.own] } else { [&story.own[..], &own] };
+        story.serves(&other, version, sets).await;
+        let read = other.root().transit("transit").decrypt("key", &ciphertext, b"").await;
+        assert_eq!(read.is_ok(), when == "first", "a key that was deleted, {when}");
         assert!(other.stop().success());
         places.push((format!("backup {when}"), stored::entries(other.data()), version, keys, false));
     }
