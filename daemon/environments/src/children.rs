@@ -68,6 +68,7 @@ pub(crate) async fn create(
         state: ChildState::Active,
         is_restored: false,
         created: registry.clock.now().0,
+        root_generation: parent_root(registry)?.barrier().generation(),
         custom_metadata,
     };
     let (registry, parent, name) = (Arc::clone(registry), Arc::clone(parent), CanonicalPath::parse(name)?);
@@ -204,7 +205,7 @@ pub(crate) async fn delete(
         if let Some(environment) = opened.as_ref().filter(|environment| environment.id == id) {
             refuse_above_others(&mut batch.within(environment.barrier()))?;
         }
-        let recoverable_until = backups_until(&mut batch.within(root.barrier()))?;
+        let recoverable_until = backups_until(&mut batch.within(root.barrier()), &child)?;
         child.state = ChildState::Deleting {
             at: batch.now().0,
             recoverable_until,
@@ -278,9 +279,9 @@ pub(crate) async fn bury(gone: Erased, node: &NodeLog) -> Result<(), Fault> {
     recorded(&parent, "job/environment-gone", tell).await
 }
 
-/// Until when some backup may hold the wraps of today, as of this very transaction: one is registered before its state
-/// of the store is taken. Now, where there is none.
-fn backups_until(root: &mut coffer_barrier::Batch<'_>) -> Result<u64, Fault> {
+/// Until when some backup may hold this environment, as of this very transaction: one is registered in the commit whose
+/// state it holds. Now, where there is none.
+fn backups_until(root: &mut coffer_barrier::Batch<'_>, child: &ChildRecord) -> Result<u64, Fault> {
     let mut until = root.now().0;
     let mut own = root.mount(MountId::default());
     for listed in own.list(Kind::Backup, &CanonicalPath::default())? {
@@ -289,7 +290,10 @@ fn backups_until(root: &mut coffer_barrier::Batch<'_>) -> Result<u64, Fault> {
         };
         let backup: BackupRecord = serde_json::from_slice(&record.bytes)
             .map_err(|_| Fault::Internal("a backup's record was altered on disk"))?;
-        until = until.max(backup.expires);
+        // In the same commit at the earliest; what is not known of older records counts as held.
+        if backup.generation.is_none_or(|before| child.root_generation <= before) {
+            until = until.max(backup.expires);
+        }
     }
     Ok(until)
 }

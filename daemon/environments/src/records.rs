@@ -107,6 +107,10 @@ pub(crate) struct ChildRecord {
     pub(crate) is_restored: bool,
     /// Milliseconds since 1970.
     pub(crate) created: u64,
+    /// The root environment's generation before it was made; 0 where that is not known. A backup of that generation or an
+    /// earlier one does not hold it: times would not do, since a clock may have been set back.
+    #[serde(default)]
+    pub(crate) root_generation: u64,
     /// For people, as the API has it.
     #[serde(default)]
     pub(crate) custom_metadata: std::collections::BTreeMap<String, String>,
@@ -145,6 +149,9 @@ pub(crate) struct BackupRecord {
     pub(crate) made: u64,
     /// When it is to be gone; milliseconds since 1970.
     pub(crate) expires: u64,
+    /// The root environment's generation before the commit whose state it holds.
+    #[serde(default)]
+    pub(crate) generation: Option<u64>,
 }
 
 /// 16 bytes from hexadecimal.

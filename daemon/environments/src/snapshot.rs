@@ -49,7 +49,11 @@ pub(crate) async fn save(
     let (environment, registry) = (Arc::clone(environment), Arc::clone(registry));
     Ok(Outcome::Change(Change::new(move |batch| {
         let now = batch.now();
-        let record = BackupRecord { made: now.0, expires: now.plus_seconds(keep_seconds).0 };
+        let record = BackupRecord {
+            made: now.0,
+            expires: now.plus_seconds(keep_seconds).0,
+            generation: Some(environment.barrier().generation()),
+        };
         let bytes =
             serde_json::to_vec(&record).map_err(|_| Fault::Internal("the backup can't be registered"))?;
         batch.mount(MountId::default()).put(Kind::Backup, &name, None, &bytes)?;

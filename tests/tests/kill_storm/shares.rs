@@ -1,6 +1,7 @@
 //! Ceremonies of shares and keys: `init`, `rekey` in its ways, opening after one, `rotate` and `rotate/root`.
 use super::world::World;
 use super::{Ceremony, give, granted, shares_of, storm};
+use coffer_sdk::Cas;
 use coffer_tests::Ask;
 use keystore_format::seal_record::WrapType::Shamir;
 use serde_json::{Value, json};
@@ -249,6 +250,8 @@ async fn opening_after_a_rekey_killed_at_any_point_leaves_the_set_that_opens() {
     let mut world = World::new().await;
     let mut told = Rekeyed::default();
     Rekey(Shown::Never).ask(&world, &mut told).await.unwrap();
+    // So the start has to finish what a kill before it left.
+    world.house.kill9();
     world.keep();
     let ceremony = Opening { by: told.new, other: world.held.clone() };
     storm(&mut world, &ceremony).await;
@@ -257,6 +260,11 @@ async fn opening_after_a_rekey_killed_at_any_point_leaves_the_set_that_opens() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotations_killed_at_any_point_leave_every_record_readable() {
     let mut world = World::new().await;
+    // More than move to a new epoch in one commit.
+    let prod = world.at("prod").kv("secret");
+    for at in 0..130 {
+        prod.put(&format!("many/{at}"), &json!({ "at": at }), Cas::New).await.unwrap();
+    }
     world.keep();
     storm(&mut world, &Rotate).await;
 }
