@@ -18,7 +18,7 @@
 //! | transit server sealed, gone | `transit::a_server_that_is_away`, by Coffer and by OpenBao |
 //! | transit server slow, answering garbage or another key | `transit::a_server_that_is_another` |
 //! | transit key made anew | `transit::a_server_that_is_away`, by OpenBao |
-//! | the key file altered at every byte | `seals::a_key_file_that_was_altered` |
+//! | the key file altered at every byte | `seals::a_key_file_that_was_altered`; and at a start, `record::a_key_file_that_is_another` |
 //! | the seal record altered at every byte | `record`; and with the library alone, `coffer-seal`'s `damaged_record` |
 //! | shares: typo, too few, other set, older set after rekey, repeated | `shares` |
 mod hsm;

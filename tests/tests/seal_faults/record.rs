@@ -1,4 +1,4 @@
-//! The seal record as it lies in the store, altered behind the daemon's back: one copy, and both.
+//! What lies on disk, altered behind the daemon's back: the key file; and the seal record in the store, one copy and both.
 use super::Sealed;
 use crate::stored;
 use coffer_store::Entry;
@@ -8,6 +8,7 @@ use keystore_format::tables::{self, MetaItem};
 use serde_json::json;
 use std::path::Path;
 
+const BY_WRAP: &str = "the wrap was altered, or is of another place or another key file: configure the file that it was made with";
 const BY_SHARES: &str = "the seal record does not match its key: it was altered on disk, or put back from elsewhere, and a backup brings the right one back";
 
 async fn sealed(disk: &Path) -> Sealed {
@@ -15,6 +16,32 @@ async fn sealed(disk: &Path) -> Sealed {
     let sealed = Sealed::by(Setup { sections, ..Setup::default() }, json!({ "add": "disk" }), &[]).await;
     sealed.house.canaries.add(std::fs::read(disk).unwrap());
     sealed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_file_that_is_another_is_told_and_the_right_one_opens_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    let mut sealed = sealed(&disk).await;
+    let right = std::fs::read(&disk).unwrap();
+    // Every byte is tried in `seals`, while it serves.
+    let wrong = |at: usize| right.iter().enumerate().map(|(own, byte)| byte ^ u8::from(own == at)).collect();
+    let length =
+        "the key file has another length than 32 bytes: it must be one that was made for Coffer, unaltered";
+    for (content, sentence) in
+        [(wrong(0), BY_WRAP), (wrong(31), BY_WRAP), (right[..31].to_vec(), length), (Vec::new(), length)]
+    {
+        std::fs::write(&disk, content).unwrap();
+        sealed.is_opened_by_shares(sentence).await;
+    }
+    std::fs::write(&disk, &right).unwrap();
+    let mode =
+        |bits| std::fs::set_permissions(&disk, std::os::unix::fs::PermissionsExt::from_mode(bits)).unwrap();
+    mode(0o640);
+    let open = "the key file is open to its group or to others: its mode must be 0600 or 0400";
+    sealed.is_opened_by_shares(open).await;
+    mode(0o600);
+    sealed.opens_after_a_start().await;
 }
 
 /// Both copies of the root environment's seal record.
@@ -80,9 +107,8 @@ async fn with_both_copies_altered_nothing_opens_and_nothing_is_lost() {
         value.windows(wrap.blob.len()).position(|window| window == wrap.blob).unwrap() + 40
     };
     let by_device = "the wrap does not hold the store's root key: the seal record was altered, or is of another store, and a backup brings the right one back";
-    let by_wrap = "the wrap was altered, or is of another place or another key file: configure the file that it was made with";
     for (at, sentence) in
-        [(value.len() - 1, by_device), (blob(WrapType::Shamir), by_device), (blob(WrapType::File), by_wrap)]
+        [(value.len() - 1, by_device), (blob(WrapType::Shamir), by_device), (blob(WrapType::File), BY_WRAP)]
     {
         stored::overwrite(sealed.house.data(), sound.iter().map(|copy| altered(copy, at)).collect()).await;
         sealed.starts_sealed(sentence).await;

@@ -71,7 +71,7 @@ pub(super) fn list(answer: Value, place: &Place) -> Page {
             text(seal, "trouble").trim_end_matches('.')
         ));
         page = page.note(format!(
-            "Once that is put right, `coffer operator seal verify {}{}` asks it again.",
+            "Once that is put right, `coffer operator seal verify {}{}` asks it again; a PIN that was refused waits for the next start.",
             text(seal, "name"),
             place.flags
         ));
