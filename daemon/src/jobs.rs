@@ -43,20 +43,18 @@ pub(crate) async fn run(
     }
 }
 
-/// Opens the store by its devices after the start, and asks them how they are.
+/// Opens the store and the environments below by their devices after the start, and asks these how they are.
 async fn watch_seals(registry: Arc<Registry>) {
     let mut is_settled = false;
     loop {
         let begun = tokio::time::Instant::now();
         registry.look_at_devices().await;
         registry.count_if_due().await;
-        while !is_settled && begun.elapsed() < LOOK {
-            is_settled = registry.unseal_by_devices().await;
-            if !is_settled {
-                tokio::time::sleep(ROUND).await;
-            }
+        while begun.elapsed() < LOOK {
+            is_settled = is_settled || registry.unseal_by_devices().await;
+            registry.unseal_awaited().await;
+            tokio::time::sleep(ROUND).await;
         }
-        tokio::time::sleep_until(begun + LOOK).await;
     }
 }
 

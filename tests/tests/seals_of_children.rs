@@ -106,6 +106,40 @@ async fn a_restart_opens_each_environment_by_its_own_seal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_whose_hsm_was_away_opens_when_it_is_back_and_one_that_was_sealed_does_not() {
+    let (ours, file) = (Hsm::new(), tempfile::tempdir().unwrap());
+    let mut setup = Setup::default();
+    ours.configure(&mut setup, "hsm", "environments = [\"acme\", \"other\"]");
+    setup.sections += &format!(
+        "[[seal]]\nname = \"disk\"\ntype = \"file\"\npath = {:?}\nenvironments = [\"prod\"]\n",
+        file.path().join("key")
+    );
+    let mut house = House::with(setup).await;
+    create(&house, "acme", json!({ "seals": ["hsm"] })).await;
+    create(&house, "other", json!({ "seals": ["hsm"] })).await;
+    create(&house, "prod", json!({ "seals": ["disk"] })).await;
+    assert!(house.stop().success());
+    ours.pull_out();
+    house.start_process().await;
+    house.unseal().await;
+    for name in ["acme", "other"] {
+        is_closed(&house, name).await;
+    }
+    serves(&house, "prod").await;
+    house.root().ask("POST", "sys/namespaces/prod/seal", json!({})).await.done();
+    ours.put_back();
+    for name in ["acme", "other"] {
+        let there = house.root().with_namespace(name).unwrap();
+        eventually("it opens by itself", || async {
+            (there.ask("GET", "sys/mounts", Value::Null).await.status == 200).then_some(())
+        })
+        .await;
+        serves(&house, name).await;
+    }
+    is_closed(&house, "prod").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_child_is_sealed_alone_with_all_below_it_and_opened_again_by_who_may() {
     let house = House::start().await;
     create(&house, "acme", json!({})).await;

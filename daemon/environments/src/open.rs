@@ -4,6 +4,7 @@ use crate::environment::{Environment, OpenError};
 use crate::records::{ChildState, MountRecord, MountsRecord, id16};
 use crate::registry::Registry;
 use crate::sealed::{self, Closed};
+use crate::unsealing::is_passing;
 use coffer_audit::{Book, BookError, NodeEvent, NodeField, Opening};
 use coffer_barrier::{Barrier, BarrierError, Batch, Context, read_seal_record};
 use coffer_room::Fault;
@@ -138,7 +139,8 @@ async fn descendant(
             for Refused { name, error } in &refused {
                 tracing::error!(environment = %path, seal = name, %error, "a seal does not open an environment");
             }
-            return Err(Shut::Waits(Box::new(Closed::new(context, seal))));
+            let is_awaited = refused.iter().any(|refused| is_passing(refused.error.kind));
+            return Err(Shut::Waits(Box::new(Closed::new(context, seal, is_awaited))));
         }
     };
     let barrier = barrier(registry, &path, context, root_key, terms).await?;

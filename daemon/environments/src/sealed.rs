@@ -4,14 +4,16 @@ use crate::Terms;
 use crate::environment::Environment;
 use crate::open::{self, How};
 use crate::registry::Registry;
+use crate::unsealing::is_passing;
 use crate::work::recorded;
 use coffer_audit::{NodeEvent, NodeField};
 use coffer_barrier::{Context, read_seal_record};
 use coffer_room::{Answer, Change, Fault};
+use coffer_seal::devices::Refused;
 use coffer_seal::{Seal, UnsealProgress};
 use coffer_secmem::Key32;
 use coffer_types::{CanonicalPath, EnvironmentPath, WrapId};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A sealed environment, and the shares given for it so far.
 pub(crate) struct Closed {
@@ -20,11 +22,14 @@ pub(crate) struct Closed {
     pub(crate) shares: UnsealProgress,
     /// What came with these shares.
     pub(crate) terms: Terms,
+    /// Whether a device that did not answer is tried again.
+    pub(crate) is_awaited: bool,
 }
 
 impl Closed {
-    pub(crate) fn new(context: Context, seal: Seal) -> Self {
-        Self { context, seal, shares: UnsealProgress::default(), terms: Terms::default() }
+    pub(crate) fn new(context: Context, seal: Seal, is_awaited: bool) -> Self {
+        let shares = UnsealProgress::default();
+        Self { context, seal, shares, terms: Terms::default(), is_awaited }
     }
 }
 
@@ -56,7 +61,7 @@ impl Registry {
         self.closed().retain(|closed, _| !path.contains(closed));
         match read_seal_record(&*self.store, context.environment).await {
             Ok(copies) => match Seal::found(context, copies) {
-                Ok(seal) => drop(self.closed().insert(path.clone(), Closed::new(context, seal))),
+                Ok(seal) => drop(self.closed().insert(path.clone(), Closed::new(context, seal, false))),
                 Err(error) => {
                     tracing::error!(environment = %path, %error, "sealed, and its seal record can't be read")
                 }
@@ -108,8 +113,72 @@ impl Registry {
         Ok(opened)
     }
 
+    /// Tries the environments again whose device did not answer when they were to open. What an operator sealed stays so.
+    pub async fn unseal_awaited(self: &Arc<Self>) {
+        let awaited: Vec<_> = {
+            let closed = self.closed();
+            let awaited = closed.iter().filter(|(_, closed)| closed.is_awaited);
+            awaited.map(|(path, closed)| (path.clone(), closed.context, closed.seal.clone())).collect()
+        };
+        for (path, context, seal) in awaited {
+            let Ok((parent, _)) = self.above(&path) else { continue };
+            match open::by_itself(self, &parent, &seal, &path).await {
+                Ok(root_key) => {
+                    if let Err(fault) = self.open_awaited(&parent, &path, context, root_key).await {
+                        let cause = coffer_audit::fault_name(&fault);
+                        tracing::error!(environment = %path, cause, "its seal opened, and the environment does not");
+                        self.await_no_more(&path);
+                    }
+                }
+                Err(refused) if refused.iter().any(|refused| is_passing(refused.error.kind)) => {}
+                Err(refused) => {
+                    for Refused { name, error } in &refused {
+                        tracing::error!(environment = %path, seal = name, %error, "a seal does not open an environment");
+                    }
+                    self.await_no_more(&path);
+                }
+            }
+        }
+    }
+
+    async fn open_awaited(
+        self: &Arc<Self>,
+        parent: &Arc<Environment>,
+        path: &EnvironmentPath,
+        context: Context,
+        root_key: Key32,
+    ) -> Result<(), Fault> {
+        let opened = self.open_closed(path, context, root_key, None, &Terms::default()).await?;
+        let answer = move || Answer::empty().commit("environment", context.environment.as_bytes());
+        recorded(parent, "job/environment-unsealed", self.let_in_with(opened, answer)).await.map(drop)
+    }
+
+    fn await_no_more(&self, path: &EnvironmentPath) {
+        if let Some(closed) = self.closed().get_mut(path) {
+            closed.is_awaited = false;
+        }
+    }
+
+    /// The change with which what was opened can be reached: when that is recorded, and not before.
+    pub(crate) fn let_in_with(
+        self: &Arc<Self>,
+        opened: Opened,
+        answer: impl Fn() -> Answer + Send + Sync + 'static,
+    ) -> Change {
+        let (registry, opened) = (Arc::clone(self), Arc::new(Mutex::new(Some(opened))));
+        Change::new(move |batch| {
+            let (registry, opened) = (Arc::clone(&registry), Arc::clone(&opened));
+            batch.after(Box::new(move || {
+                if let Some(opened) = opened.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    registry.let_in(opened);
+                }
+            }));
+            Ok(answer())
+        })
+    }
+
     /// Lets requests reach what was opened, unless it was opened by another, deleted or sealed meanwhile.
-    pub(crate) fn let_in(&self, opened: Opened) {
+    fn let_in(&self, opened: Opened) {
         let Some(first) = opened.0.first().map(|first| first.path.clone()) else { return };
         if self.closed().remove(&first).is_none() {
             return;

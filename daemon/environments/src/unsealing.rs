@@ -292,7 +292,7 @@ fn is_by_device(wrap: &seals::ListedWrap) -> bool {
 }
 
 /// Whether it may be gone the next time, without anybody doing anything about it here.
-const fn is_passing(trouble: DeviceTrouble) -> bool {
+pub(crate) const fn is_passing(trouble: DeviceTrouble) -> bool {
     matches!(trouble, DeviceTrouble::Unreachable | DeviceTrouble::Failed)
 }
 

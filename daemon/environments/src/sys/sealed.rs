@@ -14,7 +14,7 @@ use coffer_seal::{Seal, UnsealProgress};
 use coffer_secmem::Key32;
 use coffer_types::{EnvironmentPath, WrapId};
 use coffer_wire::{Object, Params};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Its path, where it is there.
 fn child(desk: &Desk<'_>) -> Result<EnvironmentPath, Fault> {
@@ -135,19 +135,11 @@ async fn open_it(
     (root_key, held, terms): (Key32, Option<WrapId>, Terms),
 ) -> Result<Outcome, Fault> {
     let opened = desk.registry.open_closed(&path, context, root_key, held, &terms).await?;
-    let opened = Arc::new(Mutex::new(Some(opened)));
     let copies = coffer_barrier::read_seal_record(&*desk.registry.store, context.environment).await?;
     let seal = Seal::found(context, copies).map_err(crate::sealing::unsealable)?;
-    let registry = Arc::clone(desk.registry);
-    Ok(Outcome::Change(Change::new(move |batch| {
-        let (registry, opened) = (Arc::clone(&registry), Arc::clone(&opened));
-        batch.after(Box::new(move || {
-            if let Some(opened) = opened.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                registry.let_in(opened);
-            }
-        }));
+    Ok(Outcome::Change(desk.registry.let_in_with(opened, move || {
         let answer = Answer::system(described(&seal, None, false));
-        Ok(answer.commit("environment", context.environment.as_bytes()))
+        answer.commit("environment", context.environment.as_bytes())
     })))
 }
 
