@@ -1,5 +1,6 @@
 //! `env seal` and `env unseal`: one environment alone, asked in the one above it.
 use crate::api::Api;
+use crate::kept::Kept;
 use crate::operator::Source;
 use crate::page::{Page, one_line, say};
 use crate::shapes::{flag, number, texts};
@@ -13,11 +14,15 @@ use std::path::PathBuf;
 #[derive(Args)]
 pub(crate) struct Opening {
     /// Without shares: by the environment above or by a device, which takes sudo
-    #[arg(long, conflicts_with_all = ["files", "accept_rollback"])]
+    #[arg(long, conflicts_with_all = ["files", "accept_rollback", "rebuild_index"])]
     by_itself: bool,
     /// Open although it is older than its audit log: where a backup of the disk was put back on purpose. Each holder says so
     #[arg(long)]
     accept_rollback: bool,
+    /// Make its replay index anew of what is on the disk, where `coffer operator fsck` found damage and no backup will do. Each
+    /// holder says so
+    #[arg(long)]
+    rebuild_index: bool,
     /// Read a share from a file: text, an .age file (with --identity), or a picture of its QR code (PNG, JPEG)
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -39,6 +44,12 @@ pub(crate) async fn unseal(above: &Api, place: &str, path: &str, opening: Openin
     if !flag(&status, "sealed") {
         return Ok(Page::new(status).good(format!("{path} is open already: there is nothing to unseal.")));
     }
+    let name = place.rsplit('/').next().unwrap_or_default();
+    let rebuilt = [format!("{}/{name}", above.client.namespace())];
+    let rebuilt = if opening.rebuild_index { &rebuilt[..] } else { &[] };
+    let node =
+        above.client.sys().seal_status().await.map_err(|error| Failure::at("sys/seal-status", error))?;
+    let kept = Kept::of(&node.cluster_id);
     let place = format!("{place}/unseal");
     if opening.by_itself || number(&status, "n") == 0 {
         let opened = above.post(&place, &json!({})).await?.data().clone();
@@ -49,7 +60,10 @@ pub(crate) async fn unseal(above: &Api, place: &str, path: &str, opening: Openin
         let Some(share) = source.next(format!("Share {} of {need} of {path}: ", have + 1)).await? else {
             return Ok(stopped(path, status));
         };
-        let body = json!({ "key": share.as_str(), "accept_rollback": opening.accept_rollback });
+        let body = json!({
+            "key": share.as_str(), "accept_rollback": opening.accept_rollback,
+            "checkpoints": kept.notes(), "rebuild_index": rebuilt,
+        });
         match above.post(&place, &body).await {
             Ok(answer) => status = answer.data().clone(),
             // The others still count, so a person may try again.

@@ -148,3 +148,28 @@ async fn where_no_backup_is_new_enough_a_quorum_takes_what_is_there() {
     assert!(shown.contains("index-rebuilt"), "{shown}");
     house.coffer("", &["audit", "verify", house.audit().to_str().unwrap()]).ok();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_holders_of_one_environment_take_what_is_there_in_that_one() {
+    let mut house = House::start().await;
+    let body = json!({ "secret_shares": 1, "secret_threshold": 1 });
+    let made = house.root().ask("POST", "sys/namespaces/acme", body).await.ok();
+    let share = made.data()["shares"][0].as_str().unwrap().to_owned();
+    house.canaries.add(&share);
+    let acme = house.root().with_namespace("acme").unwrap();
+    coffer_tests::furnish(&acme).await;
+    acme.ask("POST", "secret/data/lost", json!({ "data": {} })).await.done();
+    assert!(house.stop().success());
+    let lost = stored::of_kind(&stored::entries(house.data()), Kind::KvV2Metadata);
+    assert_eq!(lost.len(), 1);
+    stored::remove(house.data(), lost).await;
+    house.start_process().await;
+    house.unseal().await;
+    house.coffer_with("", &["env", "unseal", "acme"], &share).ok();
+    assert_eq!(house.coffer("acme", &["operator", "fsck"]).code, 4);
+    house.coffer("", &["env", "seal", "acme"]).ok();
+    house.coffer_with("", &["env", "unseal", "acme", "--rebuild-index"], &share).ok();
+    assert_eq!(house.coffer("acme", &["operator", "fsck"]).code, 0);
+    let acme = house.root().with_namespace("acme").unwrap();
+    acme.ask("POST", "secret/data/lost", json!({ "data": {} })).await.done();
+}

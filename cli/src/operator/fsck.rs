@@ -64,7 +64,9 @@ fn page(environment: &str, end: &FsckEnd, findings: &[FsckFinding]) -> Page {
     };
     let page = page.line("");
     let page = advice(findings).into_iter().fold(page, Page::note);
-    page.note("First of all: copy the data directory as it is. Nothing of this was served, and the rest of the environment works. Where no snapshot is new enough, the holders of shares can take what is there: seal, then each `coffer operator unseal --rebuild-index ENVIRONMENT`.").exit(Exit::Altered)
+    page.note("First of all: copy the data directory as it is. Nothing of this was served, and the rest of the environment works.")
+        .note("Where no snapshot is new enough, the holders of shares can take what is there: seal, then each runs `coffer operator unseal --rebuild-index ENVIRONMENT`, or `coffer env unseal ENVIRONMENT --rebuild-index` where it has shares of its own.")
+        .exit(Exit::Altered)
 }
 
 /// What each kind of finding means, and what to do, once for each kind that there is.
