@@ -156,6 +156,12 @@ async fn a_child_is_sealed_alone_with_all_below_it_and_opened_again_by_who_may()
 
     house.root().ask("PUT", "sys/namespaces/acme/seal", json!({})).await.done();
     is_closed(&house, "acme").await;
+    let listed = house.root().ask("LIST", "sys/namespaces", Value::Null).await.ok();
+    let is_sealed = |name: &str| listed.data()["key_info"][name]["sealed"].as_bool().unwrap();
+    assert!(is_sealed("acme/") && !is_sealed("prod/"), "{listed:?}");
+    let shown = house.coffer("", &["env", "list"]).ok();
+    let state = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap().contains(" sealed ");
+    assert!(state("acme") && !state("prod"), "{shown}");
     team.ask("GET", "sys/mounts", Value::Null).await.refused(503);
     serves(&house, "prod").await;
     // Sealed, nobody sees what is below it.

@@ -4,7 +4,7 @@ mod create;
 use crate::api::Api;
 use crate::connect::Connection;
 use crate::page::Page;
-use crate::shapes::{text, texts};
+use crate::shapes::{flag, text, texts};
 use crate::words::Failure;
 use crate::{ask, pairs, sealed};
 use clap::Subcommand;
@@ -84,8 +84,9 @@ async fn list(api: &Api) -> Result<Page, Failure> {
     let found = api.list("sys/namespaces").await?;
     let info = found.get("key_info").cloned().unwrap_or_default();
     let row = |name: &String| {
-        let of = |member| info.get(name).map(|known| text(known, member)).unwrap_or_default();
-        vec![name.trim_end_matches('/').to_owned(), of("state"), of("created_time"), of("uuid")]
+        let known = info.get(name).unwrap_or(&Value::Null);
+        let name = name.trim_end_matches('/').to_owned();
+        vec![name, state(known), text(known, "created_time"), text(known, "uuid")]
     };
     let rows: Vec<_> = texts(&found, "keys").iter().map(row).collect();
     let page = Page::new(found);
@@ -136,12 +137,17 @@ fn gone(path: &str, known: Value) -> Page {
 fn described(known: &Value) -> Page {
     Page::new(known.clone()).fields([
         ("Environment", text(known, "path").trim_end_matches('/').to_owned()),
-        ("State", text(known, "state")),
+        ("State", state(known)),
         ("Created", text(known, "created_time")),
         ("Id", text(known, "uuid")),
         ("Metadata", text(known, "custom_metadata")),
         ("Last checkpoint", text(known, "last_checkpoint")),
     ])
+}
+
+/// Whether it is open, or on its way out.
+fn state(known: &Value) -> String {
+    if flag(known, "sealed") { "sealed".to_owned() } else { text(known, "state") }
 }
 
 /// The environment above, and the API's path of this one in it.

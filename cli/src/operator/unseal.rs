@@ -38,8 +38,8 @@ pub(crate) struct Arguments {
     /// Open by this seal instead, and ask for its PIN, without echo
     #[arg(long, value_name = "SEAL", conflicts_with_all = ["reset", "files", "all"])]
     pin: Option<String>,
-    /// Open a store that is older than its audit log, or than the TPM's counter: where a copy of the disk was put back on
-    /// purpose. Each holder says so
+    /// Open a store that is older than its audit log, than the TPM's counter, or than a checkpoint that was kept: where a copy
+    /// of the disk was put back on purpose. Each holder says so
     #[arg(long, conflicts_with_all = ["reset", "all", "pin"])]
     accept_rollback: bool,
     /// Make the replay index of an environment anew of what is on the disk (`root` for the first), where `coffer operator

@@ -15,7 +15,7 @@ pub(super) fn list(desk: &Desk<'_>) -> Result<Outcome, Fault> {
     let mut keys = Vec::new();
     for (name, child) in children.iter().filter(|(_, child)| child.state == ChildState::Active) {
         let key = format!("{name}/");
-        info = info.object(&key, describe(desk.environment, name, child)?);
+        info = info.object(&key, shown(desk, name, child)?);
         keys.push(key);
     }
     if keys.is_empty() {
@@ -27,7 +27,15 @@ pub(super) fn list(desk: &Desk<'_>) -> Result<Outcome, Fault> {
 pub(super) fn read(desk: &Desk<'_>) -> Result<Outcome, Fault> {
     let children = desk.environment.children();
     let child = children.get(desk.argument).ok_or(Fault::NotFound)?;
-    Ok(Outcome::Answer(Answer::system(describe(desk.environment, desk.argument, child)?)))
+    Ok(Outcome::Answer(Answer::system(shown(desk, desk.argument, child)?)))
+}
+
+/// What there is to say of a child, and whether it is open now.
+fn shown(desk: &Desk<'_>, name: &str, child: &ChildRecord) -> Result<Object, Fault> {
+    let path = desk.environment.path.child(name)?;
+    let is_open = desk.registry.open().is_some_and(|open| open.at(&path).is_some());
+    let is_sealed = child.state == ChildState::Active && !is_open;
+    Ok(describe(desk.environment, name, child)?.boolean("sealed", is_sealed))
 }
 
 pub(super) async fn create(desk: &Desk<'_>, params: &Params) -> Result<Outcome, Fault> {
