@@ -8,6 +8,9 @@ use crate::shapes::counted;
 use coffer_sdk::{Checkpoint, SealStatus};
 use std::path::{Path, PathBuf};
 
+/// The most notes that are kept of one store: the daemon takes twice as many from all holders of a quorum.
+const MOST: usize = 512;
+
 /// What is kept of one store.
 #[derive(Clone, Default)]
 pub(crate) struct Kept {
@@ -46,6 +49,7 @@ impl Kept {
         let seen = |note: &String| status.checkpoints.iter().any(|new| environment(new) == environment(note));
         let mut notes = status.checkpoints.clone();
         notes.extend(self.notes.iter().filter(|note| !seen(note)).cloned());
+        notes.truncate(MOST);
         let logs = |count: usize| counted(count as u64, "log", "logs");
         match (before, Self { notes, ..self }.write()) {
             (_, Err(why)) => page.note(why),

@@ -3,7 +3,8 @@ use crate::stored;
 use coffer_sdk::Cas;
 use coffer_store::Entry;
 use coffer_tests::{Ask, House};
-use coffer_types::Kind;
+use coffer_types::{EnvironmentId, Kind};
+use keystore_format::index::Path;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,9 +163,12 @@ async fn the_holders_of_one_environment_take_what_is_there_in_that_one() {
     assert!(house.stop().success());
     let lost = stored::of_kind(&stored::entries(house.data()), Kind::KvV2Metadata);
     assert_eq!(lost.len(), 1);
+    let acme_id: [u8; 16] = lost[0].key[1..17].try_into().unwrap();
     stored::remove(house.data(), lost).await;
     house.start_process().await;
     house.unseal().await;
+    let root_id = house.root().sys().seal_status().await.unwrap().cluster_id.replace('-', "");
+    let root_id: [u8; 16] = hex::decode(root_id).unwrap().try_into().unwrap();
     house.coffer_with("", &["env", "unseal", "acme"], &share).ok();
     assert_eq!(house.coffer("acme", &["operator", "fsck"]).code, 4);
     house.coffer("", &["env", "seal", "acme"]).ok();
@@ -172,4 +176,23 @@ async fn the_holders_of_one_environment_take_what_is_there_in_that_one() {
     assert_eq!(house.coffer("acme", &["operator", "fsck"]).code, 0);
     let acme = house.root().with_namespace("acme").unwrap();
     acme.ask("POST", "secret/data/lost", json!({ "data": {} })).await.done();
+
+    // Without the root of its index it says what to do, and so does the whole store.
+    assert!(house.stop().success());
+    let shares = house.shares[..2].join("\n");
+    for environment in [acme_id, root_id] {
+        let node = Path::ROOT.store_key(EnvironmentId(environment));
+        let entries = stored::entries(house.data()).into_iter();
+        stored::remove(house.data(), entries.filter(|entry| entry.key == node).collect()).await;
+    }
+    house.start_process().await;
+    let refused = house.coffer_with("", &["operator", "unseal"], &shares);
+    assert!(refused.stderr.contains("coffer operator unseal --rebuild-index"), "{refused:?}");
+    house.coffer_with("", &["operator", "unseal", "--rebuild-index", "root"], &shares).ok();
+    let refused = house.coffer_with("", &["env", "unseal", "acme"], &share);
+    assert!(refused.stderr.contains("coffer env unseal ENVIRONMENT --rebuild-index"), "{refused:?}");
+    house.coffer_with("", &["env", "unseal", "acme", "--rebuild-index"], &share).ok();
+    for name in ["", "acme"] {
+        assert_eq!(house.coffer(name, &["operator", "fsck"]).code, 0);
+    }
 }

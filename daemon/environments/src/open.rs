@@ -177,6 +177,12 @@ pub(crate) fn why(what: &str, error: &OpenError) -> String {
 /// What whoever wanted it open is told.
 pub(crate) fn fault(what: &str, error: OpenError) -> Fault {
     match error {
+        OpenError::Barrier(BarrierError::Index) => Fault::Unavailable(
+            format!(
+                "{what} does not open: the root of its replay index was altered on disk, or taken away. Restore a snapshot; where none is new enough, each holder gives their share with 'rebuild_index': coffer operator unseal --rebuild-index ENVIRONMENT, or coffer env unseal ENVIRONMENT --rebuild-index"
+            )
+            .into(),
+        ),
         OpenError::Barrier(error) => error.into(),
         error => Fault::Unavailable(why(what, &error).into()),
     }
