@@ -2,10 +2,12 @@
 use super::world::*;
 use crate::Book;
 use crate::journal::{Journal, NODE};
-use keystore_format::logcheck::{LogFault, LogId, Report, tree_path};
+use coffer_sdk::offline::{LogFolder, Unreadable, check_log};
+use keystore_format::logcheck::{Files, LogFault, LogId, Report, tree_path};
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 async fn grow(book: &Arc<Book>, leaves: u64) {
     for _ in 0..leaves {
@@ -135,4 +137,132 @@ fn prefix(kind: &str, bytes: &[u8], count: usize) -> Vec<u8> {
             (0..count).fold(0, |at, _| at + 2 + usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]])));
     }
     bytes[..end].to_vec()
+}
+
+/// A log's folder in which the daemon does something before each look of the auditor's.
+struct Busy<F> {
+    folder: LogFolder,
+    between: F,
+    looks: u32,
+}
+
+impl<F: FnMut(u32)> Files for Busy<F> {
+    type Error = Unreadable;
+
+    fn list(&mut self) -> Result<Vec<String>, Unreadable> {
+        (self.between)(self.looks);
+        self.looks += 1;
+        self.folder.list()
+    }
+
+    fn read(&mut self, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, Unreadable> {
+        (self.between)(self.looks);
+        self.looks += 1;
+        self.folder.read(path, offset, limit)
+    }
+}
+
+/// One look at the log while `between` happens before each of its steps; how many these were.
+fn look(world: &World, between: impl FnMut(u32)) -> u32 {
+    let mut files = Busy { folder: LogFolder::open(&world.directory()), between, looks: 0 };
+    let report = check(&mut files);
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+    files.looks
+}
+
+/// Lets the daemon's side run to its end, in the midst of the auditor's.
+fn finish(work: impl Future<Output = ()>) {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_lasts_for_many_rounds_sees_one_moment() {
+    let world = World::new();
+    let store = memory();
+    let (journal, _) = world.open();
+    let barriers = [world.create(&store, 3).await, world.create(&store, 4).await];
+    let books = [book(&journal, &barriers[0]).await, book(&journal, &barriers[1]).await];
+    grow(&books[0], 240).await;
+    grow(&books[1], 3).await;
+    journal.round().unwrap();
+    let (before, mut rounds) = (leaves(&world.verify()), 0);
+    let looks = look(&world, |_| {
+        rounds += 1;
+        // A look that follows what is written would never end.
+        if rounds > 200 {
+            return;
+        }
+        finish(async {
+            grow(&books[0], 3).await;
+            grow(&books[1], 1).await;
+            journal.round().unwrap();
+        });
+    });
+    assert!(looks > 20 && rounds == looks, "{looks}");
+    assert!(leaves(&world.verify()) > before + 4 * u64::from(looks), "it was written meanwhile");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_that_is_made_during_a_look_is_no_alteration() {
+    let world = World::new();
+    let store = memory();
+    let (journal, _) = world.open();
+    let barrier = world.create(&store, 3).await;
+    let first = book(&journal, &barrier).await;
+    grow(&first, 3).await;
+    journal.round().unwrap();
+    let mut books = Vec::new();
+    for at in 0..30 {
+        let steps = look(&world, |step| {
+            if step == at {
+                finish(async {
+                    let barrier = world.create(&store, 10 + at as u8).await;
+                    let made = book(&journal, &barrier).await;
+                    grow(&made, 2).await;
+                    journal.round().unwrap();
+                    grow(&made, 1).await;
+                    journal.round().unwrap();
+                    books.push(made);
+                });
+            }
+        });
+        assert_eq!(books.len(), at as usize + 1, "{steps}");
+    }
+    world.demand_whole();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_whole_at_every_look_while_a_daemon_writes_as_fast_as_it_can() {
+    let world = World::new();
+    let store = memory();
+    let (journal, _) = world.open();
+    let barrier = world.create(&store, 3).await;
+    let book = book(&journal, &barrier).await;
+    journal.round().unwrap();
+    let (rounds, is_over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let (counted, over) = (Arc::clone(&rounds), Arc::clone(&is_over));
+    let writer = tokio::spawn(async move {
+        while !over.load(Ordering::Relaxed) {
+            grow(&book, 5).await;
+            journal.round().unwrap();
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let report = tokio::task::block_in_place(|| {
+        loop {
+            let report = check_log(&world.directory(), &[]);
+            let is_whole = report.as_ref().is_ok_and(|report| report.findings.is_empty());
+            if !is_whole || rounds.load(Ordering::Relaxed) > 150 {
+                return report;
+            }
+        }
+    });
+    is_over.store(true, Ordering::Relaxed);
+    writer.await.unwrap();
+    assert!(report.as_ref().unwrap().findings.is_empty(), "{report:#?}");
+    world.demand_whole();
+}
+
+fn leaves(report: &Report) -> u64 {
+    report.logs.iter().map(|log| log.leaves).sum()
 }
