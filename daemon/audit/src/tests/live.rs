@@ -263,6 +263,20 @@ async fn a_log_is_whole_at_every_look_while_a_daemon_writes_as_fast_as_it_can() 
     world.demand_whole();
 }
 
+/// Whoever looks in the first second of a node, or after a power cut, finds the node log signed.
+#[tokio::test]
+async fn a_node_log_is_signed_from_its_beginning() {
+    let world = World::new();
+    let (journal, _) = world.open_in("boot-1");
+    world.demand_whole();
+    assert!(world.verify().logs.iter().all(|log| log.covered == log.leaves));
+    drop(journal);
+    let (_journal, _) = world.open_in("boot-2");
+    assert_eq!(world.verify().logs.len(), 2);
+    world.demand_whole();
+    assert!(world.verify().logs.iter().all(|log| log.covered == log.leaves));
+}
+
 fn leaves(report: &Report) -> u64 {
     report.logs.iter().map(|log| log.leaves).sum()
 }
