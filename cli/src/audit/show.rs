@@ -3,10 +3,11 @@ use super::folder;
 use crate::page::{Page, say};
 use crate::words::{Exit, Failure, place};
 use clap::Args;
+use coffer_sdk::offline::steadily;
 use keystore_format::ids::EnvironmentId;
-use keystore_format::logcheck::{self, Files, JOURNAL};
+use keystore_format::logcheck::{self, Files, JOURNAL, Report};
 use std::collections::BTreeSet;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -30,30 +31,63 @@ pub(super) fn run(arguments: &Arguments) -> Result<Page, Failure> {
         Some(prefix) => Some(environment(&folder.list()?, prefix)?),
         None => None,
     };
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut written = Ok(());
-    let mut left = arguments.limit;
-    let findings = logcheck::frames(&mut folder, |log, index, _, leaf| {
-        let is_wanted =
-            wanted.is_none_or(|wanted| wanted == log.0) && arguments.after.is_none_or(|after| index > after);
-        if is_wanted && left > 0 && written.is_ok() {
-            left -= 1;
-            written = writeln!(out, "{}", logcheck::json_line(log, index, leaf));
-        }
-    })?;
+    let mut lines = Lines {
+        out: BufWriter::new(std::io::stdout().lock()),
+        wanted,
+        after: arguments.after,
+        left: arguments.limit,
+        shown: 0,
+        written: Ok(()),
+    };
+    let report = steadily(&arguments.dir, || lines.look(&mut folder).map_err(Failure::from))?;
+    let Lines { mut out, written, .. } = lines;
     match written.and_then(|()| out.flush()) {
         // Whoever reads us has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Page::silent()),
         Err(error) => return Err(Failure::Output(error)),
         Ok(()) => {}
     }
-    let Some(first) = findings.first() else { return Ok(Page::silent()) };
+    let Some(first) = report.findings.first() else { return Ok(Page::silent()) };
     say(&format!(
         "The log was altered at {}: {}. `coffer audit verify` says what that means.",
         place(first),
         first.fault.message()
     ));
     Ok(Page::silent().exit(Exit::Altered))
+}
+
+/// The lines of a journal, each once, though it is looked at again: it only grows, and what could not be read may only
+/// not have been written whole.
+struct Lines<W> {
+    out: W,
+    wanted: Option<EnvironmentId>,
+    after: Option<u64>,
+    /// So many are still to be written.
+    left: u64,
+    /// So many leaves, of all logs, an earlier look has come past.
+    shown: u64,
+    written: io::Result<()>,
+}
+
+impl<W: Write> Lines<W> {
+    /// Goes on where the look before stopped.
+    fn look<F: Files>(&mut self, files: &mut F) -> Result<Report, F::Error> {
+        let mut seen = 0;
+        let findings = logcheck::frames(files, |log, index, _, leaf| {
+            seen += 1;
+            if seen <= self.shown {
+                return;
+            }
+            self.shown = seen;
+            let is_wanted = self.wanted.is_none_or(|wanted| wanted == log.0)
+                && self.after.is_none_or(|after| index > after);
+            if is_wanted && self.left > 0 && self.written.is_ok() {
+                self.left -= 1;
+                self.written = writeln!(self.out, "{}", logcheck::json_line(log, index, leaf));
+            }
+        })?;
+        Ok(Report { logs: Vec::new(), findings })
+    }
 }
 
 /// The one environment whose id begins so.
@@ -78,6 +112,47 @@ fn environment(paths: &[String], prefix: &str) -> Result<EnvironmentId, Failure>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use coffer_sdk::offline::LogFolder;
+    use keystore_format::frame::{self, Frame};
+    use keystore_format::leaf::{Leaf, LeafKind, Plain};
+
+    fn journal(leaves: u64) -> Vec<u8> {
+        let mut journal = Vec::new();
+        for id in 0..leaves {
+            let mut leaf = Leaf::new(LeafKind::Request, id, 1_795_316_400_000, "kv2/data", "read", 200);
+            if id == 0 {
+                leaf.kind = LeafKind::Fork;
+                leaf.plain.insert(logcheck::FIELD_INCARNATION.into(), Plain::Text("a1".repeat(16)));
+            }
+            let (environment, leaf) = (EnvironmentId([3; 16]), leaf.encode().unwrap());
+            frame::encode(&Frame { environment, leaf_id: id, leaf: &leaf, openings: &[] }, &mut journal)
+                .unwrap();
+        }
+        journal
+    }
+
+    #[test]
+    fn a_leaf_that_was_half_written_is_shown_once_it_is_whole_and_no_leaf_twice() {
+        let base = tempfile::tempdir().unwrap();
+        let segment = base.path().join(logcheck::segment_path(0));
+        std::fs::create_dir_all(segment.parent().unwrap()).unwrap();
+        let mut folder = LogFolder::open(base.path());
+        let (out, written) = (Vec::new(), Ok(()));
+        let mut lines = Lines { out, wanted: None, after: Some(0), left: 4, shown: 0, written };
+        let whole = journal(9);
+        for (bytes, shown, faults) in
+            [(&whole[..journal(3).len() + 20], 2, 1), (&whole[..journal(4).len() - 1], 2, 1), (&whole, 4, 0)]
+        {
+            std::fs::write(&segment, bytes).unwrap();
+            let report = lines.look(&mut folder).unwrap();
+            assert_eq!(report.findings.len(), faults);
+            assert_eq!(String::from_utf8_lossy(&lines.out).lines().count(), shown);
+        }
+        let text = String::from_utf8(lines.out).unwrap();
+        for (line, index) in text.lines().zip(1..) {
+            assert!(line.contains(&format!(r#""index":{index},"#)), "{line}");
+        }
+    }
 
     #[test]
     fn an_environment_is_found_by_the_first_digits_of_its_id() {

@@ -87,10 +87,15 @@ impl Journal {
             _lock: lock,
         });
         debug_assert!(frames >= journal.durable_frames());
-        journal.open_node_log(&node_key, lost_power, cut_bytes)?;
+        let has_begun = journal.open_node_log(&node_key, lost_power, cut_bytes)?;
         let mark = alive::mark(&system.boot_id, durability);
         journal.put(directory.join("alive"), mark.as_bytes(), true)?;
         sync_folder(&directory)?;
+        // A node log without a checkpoint is an alteration to whoever looks. Where this round fails, as on a full disk, the
+        // next is due as ever.
+        if has_begun && let Err(error) = journal.round() {
+            tracing::error!(%error, "the node log can't be signed yet");
+        }
         if let Pace::After(after) = pace {
             pace::start(&journal, after)?;
             journal.bell.ring();
@@ -99,8 +104,8 @@ impl Journal {
         Ok((journal, node))
     }
 
-    /// Begins the node log, or a new incarnation of it where leaves may have been lost.
-    fn open_node_log(&self, key: &Key32, lost_power: bool, cut_bytes: u64) -> Result<(), JournalError> {
+    /// Begins the node log, or a new incarnation of it where leaves may have been lost; whether it did.
+    fn open_node_log(&self, key: &Key32, lost_power: bool, cut_bytes: u64) -> Result<bool, JournalError> {
         let known = self.lock().trees.get(&NODE).map(|tree| (tree.incarnation, tree.size()));
         if let Some((incarnation, present)) = known {
             let promised = self.checkpointed((NODE, incarnation))?;
@@ -129,7 +134,8 @@ impl Journal {
             node_seed(key, &incarnation),
             Box::new(|_, _| ()),
         )?);
-        if known.is_none_or(|(known, _)| known != incarnation) {
+        let begins = known.is_none_or(|(known, _)| known != incarnation);
+        if begins {
             let reason = if known.is_some() { POWER_CUT } else { "first" };
             let mut leaf = self.first_leaf((NODE, incarnation), &signer, reason, None);
             if lost_power {
@@ -142,7 +148,7 @@ impl Journal {
             self.append_node(leaf)?;
         }
         self.attach(NODE, signer);
-        Ok(())
+        Ok(begins)
     }
 
     /// The first leaf of a tree: which it is, and what came before it.

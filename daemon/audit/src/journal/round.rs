@@ -140,20 +140,15 @@ impl Journal {
         Unrecorded::Failed
     }
 
+    /// In this order, so that a reader and a crash find the tiles of the checkpoint that stands there: what is wider, the
+    /// checkpoint over it, and only then is removed what the one before needed.
     fn write_tree(&self, snapshot: &Snapshot) -> io::Result<()> {
         let folder = self.settings.directory.join(tree_path(snapshot.log));
         for (tile, bytes) in &snapshot.full {
             self.put(folder.join(tile.path()), bytes, false)?;
-            let narrow = Tile { width: 1, ..*tile }.path();
-            if let Some(partials) = folder.join(narrow).parent() {
-                remove(fs::remove_dir_all(partials))?;
-            }
         }
         for (tile, bytes) in &snapshot.partial {
             self.put(folder.join(tile.path()), bytes, false)?;
-        }
-        for tile in &snapshot.stale {
-            remove(fs::remove_file(folder.join(tile.path())))?;
         }
         if !snapshot.positions.is_empty() {
             let bytes: Vec<u8> = snapshot
@@ -165,13 +160,25 @@ impl Journal {
                 private_file().write(true).create(true).truncate(false).open(folder.join("positions"))?;
             file.write_all_at(&bytes, snapshot.first_position * 16)?;
         }
-        let Some(signer) = &snapshot.signer else { return Ok(()) };
-        let key = folder.join("vkey");
-        if !key.exists() {
-            self.put(key, format!("{}\n", signer.key.to_text()).as_bytes(), true)?;
+        if let Some(signer) = &snapshot.signer {
+            let key = folder.join("vkey");
+            if !key.exists() {
+                self.put(key, format!("{}\n", signer.key.to_text()).as_bytes(), true)?;
+            }
+            let note = signer.sign(snapshot.size, snapshot.root).map_err(io::Error::other)?;
+            self.put(folder.join("checkpoint"), note.as_bytes(), true)?;
         }
-        let note = signer.sign(snapshot.size, snapshot.root).map_err(io::Error::other)?;
-        self.put(folder.join("checkpoint"), note.as_bytes(), true)
+        // Without a signer too: the full tile stands for them.
+        for (tile, _) in &snapshot.full {
+            let narrow = Tile { width: 1, ..*tile }.path();
+            if let Some(partials) = folder.join(narrow).parent() {
+                remove(fs::remove_dir_all(partials))?;
+            }
+        }
+        for tile in &snapshot.stale {
+            remove(fs::remove_file(folder.join(tile.path())))?;
+        }
+        Ok(())
     }
 
     pub(super) fn put(&self, path: PathBuf, bytes: &[u8], is_durable: bool) -> io::Result<()> {

@@ -5,5 +5,6 @@ mod alterations;
 mod crash;
 mod disk;
 mod kept;
+mod live;
 mod requests;
 mod world;
