@@ -132,7 +132,7 @@ impl Registry {
         let shares_hex = made.shares.iter().map(|share| share.to_hex()).collect();
         let shares_base64 = made.shares.iter().map(|share| share.to_base64()).collect();
         let created =
-            Barrier::create(self.place(context), made.root_key, vec![made.escrow]).map_err(Fault::from)?;
+            Barrier::create(self.place(context), made.root_key, made.escrow).map_err(Fault::from)?;
         let (barrier, seal) = (Arc::clone(&created.barrier), made.seal);
         let entropy = Arc::clone(&self.entropy);
         let root_token =

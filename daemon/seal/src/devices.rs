@@ -7,7 +7,7 @@ use crate::{
     device::{Binding, Count, Device, DeviceError, DeviceTrouble, Given},
     seals::{INHERIT, ListedWrap, NamedWrap, SHARES, listed},
 };
-use coffer_secmem::Key32;
+use coffer_secmem::{Key32, leaving_nothing};
 use coffer_types::{Entropy, EnvironmentPath, WrapId};
 use keystore_format::{
     kdf::Context,
@@ -198,7 +198,7 @@ impl NamedDevice {
     /// # Errors
     /// Why the device could not.
     pub fn counter(&self, wrap: &Wrap, auth: &Key32, count: &Count<'_>) -> Result<u64, DeviceError> {
-        lock(&self.device).counter(wrap, auth, count)
+        leaving_nothing(|| lock(&self.device).counter(wrap, auth, count))
     }
 
     /// Whether it may seal this environment.
@@ -254,7 +254,7 @@ impl NamedDevice {
         let root_id = seal_record::root_id(root_key.expose(), &context);
         let binding = Binding { context, wrap: id, root_id };
         let mut device = lock(&self.device);
-        let made = device.enroll(root_key, &binding, older, given)?;
+        let made = leaving_nothing(|| device.enroll(root_key, &binding, older, given))?;
         let wrap = Wrap {
             id,
             wrap_type: self.wrap_type,
@@ -262,7 +262,7 @@ impl NamedDevice {
             parameters: made.parameters,
             blob: made.blob,
         };
-        let proof = device.unwrap_given(&wrap, &binding, &pin_of(given))?;
+        let proof = leaving_nothing(|| device.unwrap_given(&wrap, &binding, &pin_of(given)))?;
         if seal_record::root_id(proof.expose(), &context) != root_id {
             return Err(DeviceError::new(
                 DeviceTrouble::Failed,
@@ -290,7 +290,7 @@ impl NamedDevice {
             ));
         }
         let binding = Binding { context, wrap: wrap.id, root_id };
-        let result = lock(&self.device).unwrap_given(wrap, &binding, given);
+        let result = leaving_nothing(|| lock(&self.device).unwrap_given(wrap, &binding, given));
         let health = match &result {
             // What is wrong with a wrap or a PIN is no illness of the device.
             Ok(_) => Some(Ok(())),
@@ -313,7 +313,7 @@ impl NamedDevice {
         if wrap.wrap_type != self.wrap_type {
             return Err(other_type());
         }
-        lock(&self.device).approve(wrap, owner_password, is_withdrawn)
+        leaving_nothing(|| lock(&self.device).approve(wrap, owner_password, is_withdrawn))
     }
 
     /// Proves that it opens its wrap of the root key of this id.
