@@ -199,11 +199,16 @@ impl Registry {
         let mut gate = self.gate.lock().await;
         let Some(open) = self.open() else { return };
         self.set_open(None);
-        if let Some(root) = open.at(&EnvironmentPath::root()) {
-            self.count_at_seal(root).await;
-        }
+        let counting = match open.at(&EnvironmentPath::root()) {
+            Some(root) => self.promise_count(root).await,
+            None => None,
+        };
         for environment in open.all().rev() {
             environment.shut().await;
+        }
+        // The keys do not wait for a TPM.
+        if let Some(counting) = counting {
+            self.count_at_seal(counting).await;
         }
         let mut status = (*self.seal_status()).clone();
         status.is_sealed = true;
@@ -221,6 +226,7 @@ impl Registry {
             }
         }
         self.status.store(Arc::new(status));
+        self.is_sealed_now();
     }
 
     pub(crate) fn place(&self, context: Context) -> Place {
