@@ -129,9 +129,11 @@ impl Registry {
         if head == 0 {
             return None;
         }
-        // The head may be one ahead of the counter, and never two: so only where it is not ahead already.
-        if self.counted.load(Ordering::Acquire) == head
-            && let Err(cause) = write(root, head.saturating_add(1)).await
+        // The head may be one ahead of the counter, and never two: so only where it is not ahead already. It is behind where
+        // holders have accepted an older store.
+        let counted = self.counted.load(Ordering::Acquire);
+        if counted >= head
+            && let Err(cause) = write(root, counted.saturating_add(1)).await
         {
             tracing::error!(cause, "sealed without raising the TPM's counter");
             return None;

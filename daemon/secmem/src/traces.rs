@@ -20,7 +20,7 @@ pub fn leaving_nothing<T>(act: impl FnOnce() -> T) -> T {
 }
 
 /// For a thread of a pool that is about to wait: clears 128 KiB of the stack below it, and the vector registers. Takes about
-/// two microseconds.
+/// one microsecond.
 pub fn rest() {
     clear_stack::<RESTING>();
     clear_registers();
