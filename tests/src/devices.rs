@@ -1,4 +1,5 @@
 //! Devices that seal: an HSM (SoftHSM 2) and a TPM (swtpm), each in a folder of its own and on ports of its own.
+use crate::memory::Frozen;
 use crate::setup::Setup;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -162,6 +163,12 @@ impl Tpm {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.child = start(self.folder.path(), self.port).expect("swtpm starts again");
+    }
+
+    /// It answers nothing until what this gives is dropped.
+    #[must_use]
+    pub fn hang(&self) -> Frozen {
+        Frozen::now(self.child.id())
     }
 
     /// Ends it.

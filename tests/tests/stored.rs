@@ -74,19 +74,27 @@ pub(crate) fn of_kind(entries: &[Entry], kind: coffer_types::Kind) -> Vec<Entry>
 
 /// An environment that was opened.
 pub(crate) struct Opened {
-    context: Context,
-    root_key: [u8; 32],
+    pub(crate) context: Context,
+    pub(crate) root_key: [u8; 32],
     pub(crate) keyring: Keyring,
 }
 
 /// Opens every environment: the first by its shares, those below it by the key that its keyring has for them.
 pub(crate) fn open(entries: &[Entry], shares: &[String]) -> Vec<Opened> {
-    let seals: Vec<_> = entries
+    open_by(entries, &[joined(shares)])
+}
+
+/// Opens every environment: those that one of these keys opens, which shares are of or a key file holds, and those below
+/// an open one that it opens.
+pub(crate) fn open_by(entries: &[Entry], keks: &[[u8; 32]]) -> Vec<Opened> {
+    let mut seals: Vec<_> = entries
         .iter()
         .filter(|entry| entry.key[0] == tables::META && entry.key[17] == MetaItem::SealRecord as u8)
-        .filter(|entry| entry.key[18] == Slot::A as u8)
         .map(|entry| Unverified::decode(&entry.value).unwrap())
         .collect();
+    // Of two copies the newer one is in force.
+    seals.sort_by_key(|seal| std::cmp::Reverse(seal.claimed().generation));
+    let environments: BTreeSet<_> = seals.iter().map(|seal| seal.claimed().ctx.bytes()).collect();
     let mut opened: Vec<Opened> = Vec::new();
     // A child's parent may come after it.
     for _ in 0..seals.len() {
@@ -95,23 +103,24 @@ pub(crate) fn open(entries: &[Entry], shares: &[String]) -> Vec<Opened> {
             if opened.iter().any(|other| other.context == record.ctx) {
                 continue;
             }
-            if let Some(root_key) = root_key(record, shares, &opened) {
+            if let Some(root_key) = root_key(record, keks, &opened) {
                 opened.push(Opened::new(entries, record.ctx, root_key));
             }
         }
     }
-    assert_eq!(opened.len(), seals.len(), "an environment does not open");
+    assert_eq!(opened.len(), environments.len(), "an environment does not open");
     opened
 }
 
-fn root_key(record: &SealRecord, shares: &[String], opened: &[Opened]) -> Option<[u8; 32]> {
+fn root_key(record: &SealRecord, keks: &[[u8; 32]], opened: &[Opened]) -> Option<[u8; 32]> {
     let by = |wrap: &Wrap, kek: &[u8; 32]| {
         let root = seal_record::unwrap_root(kek, &record.ctx, wrap.id, &record.root_id, &wrap.blob);
         root.ok().map(|root| *root)
     };
     record.wraps.iter().find_map(|wrap| match wrap.wrap_type {
-        WrapType::Shamir => by(wrap, &joined(shares)),
-        _ => opened.iter().find_map(|parent| {
+        WrapType::Shamir | WrapType::File => keks.iter().find_map(|kek| by(wrap, kek)),
+        WrapType::Pkcs11 | WrapType::Tpm2 | WrapType::Transit => None,
+        WrapType::Inherit => opened.iter().find_map(|parent| {
             let kek = seal_record::child_kek(&parent.keyring.child_kek.key, record.ctx.environment);
             by(wrap, &kek)
         }),
@@ -148,6 +157,15 @@ impl Opened {
     /// Whether this is the environment of the record at this store key.
     pub(crate) fn holds(&self, key: &[u8]) -> bool {
         key[1..17] == self.context.environment.0
+    }
+
+    /// What a record of this environment holds.
+    pub(crate) fn open_record(&self, entry: &Entry) -> Option<Vec<u8>> {
+        let record = Record::parse(&entry.value).ok()?;
+        let header = record.header();
+        let epoch = self.keyring.epochs.iter().find(|epoch| epoch.number == header.epoch)?;
+        let key = record_key(&epoch.data_key, &self.context, header.kind, header.epoch);
+        record.open(&key, &self.context, &entry.key).ok().map(|plain| plain.to_vec())
     }
 
     /// The sealed form of a path below a mount, as store keys have it.

@@ -36,6 +36,7 @@ mod holders;
 mod holders_agree;
 mod hvac;
 mod many_targets;
+mod memory;
 mod passwords;
 mod put_back;
 mod readme;
