@@ -60,7 +60,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let hardening = coffer_secmem::harden();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // A worker that waits shall hold nothing of what it did, on its stack or in its registers.
+    let runtime = match runtime.enable_all().on_thread_park(coffer_secmem::rest).build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the runtime does not start: {error}")),
     };

@@ -1,5 +1,6 @@
 //! Key derivation: `KDF(k, label, ctx, n) = HKDF-Expand-SHA-256(k, "coffer/v1/" ‖ label ‖ 0x00 ‖ ctx, n)` (RFC 5869).
 use crate::ids::{EnvironmentId, StoreId};
+use crate::stack;
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -37,9 +38,10 @@ pub fn derive<const N: usize>(key: &[u8; 32], label: &str, parts: &[&[u8]]) -> Z
     info.extend_from_slice(&head);
     info.extend_from_slice(parts);
     // 32 bytes are a full PRK and N is checked above: neither step can fail.
-    if let Ok(expander) = Hkdf::<Sha256>::from_prk(key)
-        && expander.expand_multi_info(&info, &mut *out).is_err()
-    {
+    let expanded = stack::cleared(|| {
+        Hkdf::<Sha256>::from_prk(key).is_ok_and(|it| it.expand_multi_info(&info, &mut *out).is_ok())
+    });
+    if !expanded {
         unreachable!("N is at most 255 blocks");
     }
     out

@@ -1,4 +1,5 @@
 //! HMAC-SHA-256 (RFC 2104) under 32-byte keys.
+use crate::stack;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -6,6 +7,10 @@ use subtle::ConstantTimeEq;
 /// The MAC of `parts`, one after the other: fixed-length or length-prefixed by the caller.
 #[must_use]
 pub fn hmac_sha256(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    stack::cleared(|| of(key, parts))
+}
+
+fn of(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     // A 32-byte key is padded to the hash's block as RFC 2104 says; giving the block makes this infallible.
     let mut block = zeroize::Zeroizing::new([0; 64]);
     let (head, _) = block.split_at_mut(32);

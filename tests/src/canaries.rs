@@ -1,12 +1,7 @@
 //! Values that must show nowhere but where they belong, and the search for them in every spelling.
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use std::collections::HashMap;
+use crate::search::{Hit, SHORTEST, Search, Wanted};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-
-/// The shortest value that is looked for: shorter ones would be found by chance.
-const SHORTEST: usize = 12;
 
 /// What a test planted.
 #[derive(Default)]
@@ -23,6 +18,14 @@ impl Canaries {
         value
     }
 
+    /// A fresh value that is random from its first byte on: where there are very many.
+    #[must_use]
+    pub fn plant_random(&self) -> String {
+        let value = random_hex(14);
+        self.add(value.as_bytes());
+        value
+    }
+
     /// Looks for this value too.
     pub fn add(&self, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
@@ -33,27 +36,54 @@ impl Canaries {
     /// Which canaries stand in `bytes`, raw, as base64 at any alignment, or as hexadecimal.
     #[must_use]
     pub fn found_in(&self, bytes: &[u8]) -> Vec<String> {
-        Search::new(&self.values.lock().unwrap()).run(bytes)
+        self.search().run(bytes).iter().map(shown).collect()
     }
 
     /// Which canaries stand in the files below `folder`, and where.
     #[must_use]
     pub fn found_below(&self, folder: &Path) -> Vec<String> {
-        let search = Search::new(&self.values.lock().unwrap());
+        let search = self.search();
         let mut found = Vec::new();
         for file in files_below(folder) {
             // A file may be renamed while the daemon runs; a gone one holds nothing.
             let Ok(bytes) = std::fs::read(&file) else { continue };
-            found.extend(search.run(&bytes).into_iter().map(|what| format!("{}: {what}", file.display())));
+            let hits = search.run(&bytes);
+            found.extend(hits.iter().map(|hit| format!("{}: {}", file.display(), shown(hit))));
         }
         found
     }
 
-    /// Every spelling that is looked for.
+    /// All of them.
     #[must_use]
-    pub fn spellings(&self) -> Vec<Vec<u8>> {
-        self.values.lock().unwrap().iter().flat_map(|value| spellings(value)).collect()
+    pub fn values(&self) -> Vec<Vec<u8>> {
+        self.values.lock().unwrap().clone()
     }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.lock().unwrap().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The search for all of them.
+    #[must_use]
+    pub fn search(&self) -> Search {
+        let mut search = Search::new();
+        for (number, value) in self.values.lock().unwrap().iter().enumerate() {
+            search.add(Wanted { kind: "canary", name: format!("canary {number}"), bytes: value.clone() });
+        }
+        search
+    }
+}
+
+fn shown(hit: &Hit) -> String {
+    format!("{:?} at byte {}", String::from_utf8_lossy(&hit.pattern), hit.at)
 }
 
 /// All files below a folder.
@@ -64,66 +94,6 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
         if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
     }
     files
-}
-
-/// Looks for many patterns in one pass, by their first four bytes.
-pub(crate) struct Search {
-    by_start: HashMap<[u8; 4], Vec<Vec<u8>>>,
-    /// Which first two bytes there are: most places are passed over by this alone.
-    starts: Vec<bool>,
-}
-
-impl Search {
-    fn new(values: &[Vec<u8>]) -> Self {
-        Self::of(values.iter().flat_map(|value| spellings(value)).collect())
-    }
-
-    pub(crate) fn of(patterns: Vec<Vec<u8>>) -> Self {
-        let mut search = Self { by_start: HashMap::new(), starts: vec![false; 1 << 16] };
-        for pattern in patterns {
-            let start: [u8; 4] = pattern[..4].try_into().unwrap();
-            search.starts[usize::from(u16::from_be_bytes([start[0], start[1]]))] = true;
-            search.by_start.entry(start).or_default().push(pattern);
-        }
-        search
-    }
-
-    pub(crate) fn run(&self, bytes: &[u8]) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut last = 0;
-        for (end, byte) in bytes.iter().enumerate() {
-            last = last << 8 | u16::from(*byte);
-            if end == 0 || !self.starts[usize::from(last)] {
-                continue;
-            }
-            let at = end - 1;
-            let Some(patterns) = bytes.get(at..at + 4).and_then(|start| self.by_start.get(start)) else {
-                continue;
-            };
-            for pattern in patterns {
-                if bytes[at..].starts_with(pattern) {
-                    found.push(format!("{:?} at byte {at}", String::from_utf8_lossy(pattern)));
-                }
-            }
-        }
-        found
-    }
-}
-
-fn spellings(value: &[u8]) -> Vec<Vec<u8>> {
-    let mut all =
-        vec![value.to_vec(), hex::encode(value).into_bytes(), hex::encode_upper(value).into_bytes()];
-    for shift in 0..3 {
-        // Characters that the neighbours have no part in.
-        let shifted = [&[0; 2][..shift], value].concat();
-        let (from, to) = ((shift * 8).div_ceil(6), shifted.len() * 8 / 6);
-        for engine in [&STANDARD, &URL_SAFE] {
-            all.push(engine.encode(&shifted).as_bytes()[from..to].to_vec());
-        }
-    }
-    all.sort();
-    all.dedup();
-    all
 }
 
 /// Random bytes in hexadecimal.
@@ -137,6 +107,8 @@ pub fn random_hex(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
     #[test]
     fn a_canary_is_found_in_every_spelling_and_at_every_alignment() {

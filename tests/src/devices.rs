@@ -1,4 +1,5 @@
 //! Devices that seal: an HSM (SoftHSM 2) and a TPM (swtpm), each in a folder of its own and on ports of its own.
+use crate::memory::Frozen;
 use crate::setup::Setup;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -217,6 +218,12 @@ impl Tpm {
     pub fn restart(&mut self) {
         self.end();
         self.begin();
+    }
+
+    /// It answers nothing until what this gives is dropped.
+    #[must_use]
+    pub fn hang(&self) -> Frozen {
+        Frozen::now(self.child.id())
     }
 
     /// Ends it.

@@ -25,7 +25,7 @@ impl Process {
     pub(crate) fn start(config: &Path, log: &Path, setup: &Setup) -> Result<Self, String> {
         let output = File::options().create(true).append(true).open(log).unwrap();
         let from = output.metadata().unwrap().len();
-        let mut command = Command::new(crate::cofferd());
+        let mut command = command(&setup.before);
         command.args(["serve", "--config"]).arg(config).args(&setup.options).stdin(Stdio::null());
         command.stdout(output.try_clone().unwrap()).stderr(output).env_clear();
         command.envs(setup.variables.iter().map(|(name, value)| (name, value)));
@@ -82,6 +82,14 @@ impl Process {
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
+}
+
+/// The daemon, or a program that becomes it.
+fn command(before: &[String]) -> Command {
+    let Some((program, words)) = before.split_first() else { return Command::new(crate::cofferd()) };
+    let mut command = Command::new(program);
+    command.args(words).arg(crate::cofferd());
+    command
 }
 
 fn read_from(log: &Path, from: u64) -> String {

@@ -18,6 +18,8 @@ pub struct Setup {
     pub data: Option<PathBuf>,
     /// Further words of its command line.
     pub options: Vec<String>,
+    /// Words before the daemon's own: a program that becomes the daemon.
+    pub before: Vec<String>,
     /// Variables of the daemon's process, which has no others.
     pub variables: Vec<(String, String)>,
     /// How many shares there are and how many open the seal; 3 and 2 unless given.

@@ -1,7 +1,7 @@
 //! What is left after a seal: on the disk, and in the memory of the process.
 use crate::stored;
 use coffer_sdk::{Cas, KeyType};
-use coffer_tests::{Ask, House, Person, ask, eventually, is_root, memory_holds, skip};
+use coffer_tests::{Ask, Frozen, House, Person, Search, Wanted, ask, eventually, is_root, memory, skip};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -103,45 +103,35 @@ async fn no_byte_of_a_secret_or_a_key_is_in_the_memory_of_a_sealed_daemon() {
     let body = json!({ "data": { "k": house.canaries.plant("kept") } }).to_string();
     let headers = [("x-vault-token", house.root_token.as_str()), ("x-vault-namespace", "prod")];
     assert_eq!(kept.ask("POST", "/v1/secret/data/kept", &headers, body.as_bytes()).unwrap().status, 200);
-    // That the search finds what is there: each key in this process, which holds them, and a header of every answer in
-    // the daemon. Its own keys it may rightly not find there: they lie in pages that nobody else can read.
-    let raw: Vec<_> = keys.iter().map(|(_, key)| key.clone()).collect();
-    let here = names_in(&memory_holds(std::process::id(), &raw), &keys);
-    assert_eq!(here.len(), keys.len(), "only these are found where all are: {here:?}");
-    assert!(
-        !memory_holds(house.pid(), &[b"no-store".to_vec()]).is_empty(),
-        "the search finds nothing at all"
-    );
+    // That the search finds what is there: each key in this process, which holds them, and a path in the daemon. Its own
+    // keys it may rightly not find there: they lie in pages that nobody else can read.
+    let mut search = Search::new();
+    for (name, key) in &keys {
+        search.add(Wanted { kind: "key", name: name.clone(), bytes: key.clone() });
+    }
+    let found = memory(std::process::id(), &search).hits.get("key").copied().unwrap_or_default();
+    assert!(found >= keys.len(), "only {found} are found where all {} are", keys.len());
+    let path = house.data().display().to_string().into_bytes();
+    search.add_raw(Wanted { kind: "control", name: "data folder".into(), bytes: path });
+    assert!(memory(house.pid(), &search).hits.contains_key("control"), "the search finds nothing at all");
 
     house.root().sys().seal().await.unwrap();
-    let mut patterns = house.canaries.spellings();
-    patterns.extend(raw);
-    // Connections that were just closed may hold a last buffer for a moment.
-    let found = eventually_clean(house.pid(), &patterns).await;
-    assert!(found.is_empty(), "{:?}: {found:#?}", names_in(&found, &keys));
+    let sealed = Instant::now();
+    // What is looked for is the state at this very moment: there is nothing to wait for.
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let still = Frozen::now(house.pid());
+    let after = sealed.elapsed();
+    assert!(after < Duration::from_millis(100), "it stood only after {after:?}: too busy a machine to tell");
+    for (number, value) in house.canaries.values().into_iter().enumerate() {
+        search.add(Wanted { kind: "canary", name: number.to_string(), bytes: value });
+    }
+    let scan = still.memory(&search);
+    let told: Vec<_> =
+        scan.found.iter().filter(|found| found.hit.kind != "control").map(ToString::to_string).collect();
+    assert!(told.is_empty(), "{}", told.join("\n"));
+    drop(still);
     assert!(kept.is_closed(), "a connection outlives the seal");
     drop(prod);
-}
-
-/// Which of these keys are among what was found.
-fn names_in<'a>(found: &[String], keys: &'a [(String, Vec<u8>)]) -> Vec<&'a str> {
-    let is_found = |key: &[u8]| {
-        let shown = format!("{:?} at", String::from_utf8_lossy(key));
-        found.iter().any(|what| what.starts_with(&shown))
-    };
-    keys.iter().filter(|(_, key)| is_found(key)).map(|(name, _)| name.as_str()).collect()
-}
-
-async fn eventually_clean(pid: u32, patterns: &[Vec<u8>]) -> Vec<String> {
-    let mut found = memory_holds(pid, patterns);
-    for _ in 0..5 {
-        if found.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        found = memory_holds(pid, patterns);
-    }
-    found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

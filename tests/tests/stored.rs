@@ -74,14 +74,20 @@ pub(crate) fn of_kind(entries: &[Entry], kind: coffer_types::Kind) -> Vec<Entry>
 
 /// An environment that was opened.
 pub(crate) struct Opened {
-    context: Context,
-    root_key: [u8; 32],
+    pub(crate) context: Context,
+    pub(crate) root_key: [u8; 32],
     pub(crate) keyring: Keyring,
 }
 
 /// Opens every environment: the first by its shares, those below it by the key that its keyring has for them.
 pub(crate) fn open(entries: &[Entry], shares: &[String]) -> Vec<Opened> {
-    let opened = opened(entries, &[joined(shares)]);
+    open_by(entries, &[joined(shares)])
+}
+
+/// Opens every environment: those that one of these keys opens, which shares are of or a key file holds, and those below
+/// an open one that it opens.
+pub(crate) fn open_by(entries: &[Entry], keys: &[[u8; 32]]) -> Vec<Opened> {
+    let opened = opened(entries, keys);
     assert_eq!(opened.len(), seals(entries, Slot::A).len(), "an environment does not open");
     opened
 }
@@ -181,17 +187,19 @@ impl Opened {
         sealed.unwrap().as_bytes().to_vec()
     }
 
+    /// What a record of this environment holds.
+    pub(crate) fn open_record(&self, entry: &Entry) -> Option<Vec<u8>> {
+        let record = Record::parse(&entry.value).ok()?;
+        let header = record.header();
+        let epoch = self.keyring.epochs.iter().find(|epoch| epoch.number == header.epoch)?;
+        let key = record_key(&epoch.data_key, &self.context, header.kind, header.epoch);
+        record.open(&key, &self.context, &entry.key).ok().map(|plain| plain.to_vec())
+    }
+
     /// What every record of the environment says, in clear.
     pub(crate) fn plain(&self, entries: &[Entry]) -> Vec<Vec<u8>> {
         let own = entries.iter().filter(|entry| entry.key[0] == tables::RECORDS && self.holds(&entry.key));
-        let open = |entry: &Entry| {
-            let record = Record::parse(&entry.value).unwrap();
-            let header = record.header();
-            let epoch = self.keyring.epochs.iter().find(|epoch| epoch.number == header.epoch).unwrap();
-            let key = record_key(&epoch.data_key, &self.context, header.kind, header.epoch);
-            record.open(&key, &self.context, &entry.key).unwrap().to_vec()
-        };
-        own.map(open).collect()
+        own.map(|entry| self.open_record(entry).expect("a record that opens")).collect()
     }
 
     /// Every key that the daemon has or makes while this environment is open, with a name for people.

@@ -39,6 +39,7 @@ mod hvac;
 mod kept_checkpoints;
 mod kill_storm;
 mod many_targets;
+mod memory;
 mod passwords;
 mod put_back;
 mod readme;

@@ -5,7 +5,7 @@ use crate::{
     keys::{EpochKey, Keys},
     progress::Record as Progress,
 };
-use coffer_secmem::Key32;
+use coffer_secmem::{Key32, leaving_nothing};
 use coffer_types::{EnvironmentId, Kind, Timestamp};
 use keystore_format::{
     kdf::Context,
@@ -25,12 +25,12 @@ pub(crate) fn generate(
     fill: &mut dyn FnMut(&mut [u8]) -> Result<(), BarrierError>,
     now: Timestamp,
     escrow: Vec<EscrowedKek>,
-) -> Result<Keyring, BarrierError> {
+) -> Result<Box<Keyring>, BarrierError> {
     let data_key = Zeroizing::new([0; 32]);
     let created_unix_seconds = now.seconds();
     let first =
         Epoch { number: 1, state: EpochState::Active, created_unix_seconds, data_key, encryptions: 0 };
-    let mut keyring = Keyring {
+    let mut keyring = Box::new(Keyring {
         generation: 1,
         epochs: vec![first],
         name_key: StableKey { version: 1, key: Zeroizing::new([0; 64]) },
@@ -40,7 +40,7 @@ pub(crate) fn generate(
         log_seed: blank(),
         escrow,
         tail: Tail::new(),
-    };
+    });
     // Filled where they lie: a key that is moved leaves a copy.
     for epoch in &mut keyring.epochs {
         fill(&mut *epoch.data_key)?;
@@ -74,22 +74,31 @@ pub(crate) fn seal_copies(
     Ok([copy(a)?, copy(b)?])
 }
 
-/// The newer of the copies that open; a damaged one is named in the log.
+/// The newer of the copies that open; a damaged one is named in the log. In a box: a keyring that is moved leaves its keys
+/// where it lay.
 pub(crate) fn newest(
     root: &[u8; 32],
     context: &Context,
     copies: [Option<Vec<u8>>; 2],
-) -> Result<Keyring, BarrierError> {
+) -> Result<Box<Keyring>, BarrierError> {
+    leaving_nothing(|| opened(root, context, copies))
+}
+
+fn opened(
+    root: &[u8; 32],
+    context: &Context,
+    copies: [Option<Vec<u8>>; 2],
+) -> Result<Box<Keyring>, BarrierError> {
     if copies.iter().all(Option::is_none) {
         return Err(BarrierError::Absent);
     }
-    let mut newest: Option<Keyring> = None;
+    let mut newest: Option<Box<Keyring>> = None;
     for (slot, copy) in SLOTS.into_iter().zip(copies) {
         let opened = copy.map(|copy| keyring::open_keyring(root, context, slot, &copy));
         match opened {
             Some(Ok(keyring)) => {
                 if newest.as_ref().is_none_or(|newest| newest.generation < keyring.generation) {
-                    newest = Some(keyring);
+                    newest = Some(Box::new(keyring));
                 }
             }
             Some(Err(error)) => {
@@ -121,13 +130,18 @@ impl Batch<'_> {
         let number = last.number.checked_add(1).ok_or(BarrierError::TooLarge)?;
         let created_unix_seconds = self.now().seconds();
         let data_key = Key32::generate(&mut |bytes| self.barrier.place.entropy.fill(bytes))?;
+        let blank = Zeroizing::new([0; 32]);
         keyring.epochs.push(Epoch {
             number,
             state: EpochState::Active,
             created_unix_seconds,
-            data_key: Zeroizing::new(*data_key.expose()),
+            data_key: blank,
             encryptions: 0,
         });
+        // Where it lies: see `generate`.
+        if let Some(epoch) = keyring.epochs.last_mut() {
+            epoch.data_key.copy_from_slice(data_key.expose());
+        }
         self.put_keyring(keyring)?;
 
         let epoch_start = self.barrier.last_reserved();
@@ -154,7 +168,7 @@ impl Batch<'_> {
     }
 
     /// The keyring as of this very transaction.
-    pub(crate) fn keyring(&mut self) -> Result<Keyring, BarrierError> {
+    pub(crate) fn keyring(&mut self) -> Result<Box<Keyring>, BarrierError> {
         let environment = self.barrier.environment();
         let [a, b] = SLOTS.map(|slot| store_key(environment, slot));
         let copies = [self.raw.get(&a)?, self.raw.get(&b)?];
@@ -162,7 +176,7 @@ impl Batch<'_> {
         self.with_root(|root| newest(root, &context, copies))
     }
 
-    pub(crate) fn put_keyring(&mut self, mut keyring: Keyring) -> Result<(), BarrierError> {
+    pub(crate) fn put_keyring(&mut self, mut keyring: Box<Keyring>) -> Result<(), BarrierError> {
         keyring.generation += 1;
         let barrier: &Barrier = self.barrier;
         let copies =

@@ -1,6 +1,6 @@
 //! What lies in the store in clear, because it is read before there is a key: the store id, and the seal records.
 use crate::{Barrier, BarrierError, Batch, keyring::SLOTS, listing::PAGE};
-use coffer_secmem::Key32;
+use coffer_secmem::{Key32, leaving_nothing};
 use coffer_store::{Store, Transaction};
 use coffer_types::{EnvironmentId, StoreId};
 use keystore_format::{
@@ -162,6 +162,14 @@ impl Batch<'_> {
     /// # Errors
     /// What `make` errs with, and as [`Batch::put_seal_record`].
     pub fn reseal<E: From<BarrierError>>(
+        &mut self,
+        make: impl FnOnce(SealRecord, &mut Vec<EscrowedKek>) -> Result<(Key32, SealRecord), E>,
+    ) -> Result<(), E> {
+        // Keys of shares are moved about in it.
+        leaving_nothing(|| self.resealed(make))
+    }
+
+    fn resealed<E: From<BarrierError>>(
         &mut self,
         make: impl FnOnce(SealRecord, &mut Vec<EscrowedKek>) -> Result<(Key32, SealRecord), E>,
     ) -> Result<(), E> {

@@ -11,46 +11,65 @@ use coffer_room::{Answer, Change, Fault};
 use coffer_seal::device::{Count, DeviceError, DeviceTrouble};
 use coffer_seal::devices::NamedDevice;
 use coffer_seal::seals::listed;
+use coffer_secmem::Key32;
 use coffer_types::EnvironmentPath;
 use coffer_wire::Object;
+use keystore_format::seal_record::SealRecord;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long a seal waits for the TPM.
+/// How long a seal waits for the TPM, when the keys are gone.
 const AT_SEAL: Duration = Duration::from_secs(2);
 
 /// [`Count`], for a thread of its own.
 pub(crate) enum Ask {
     Define(Zeroizing<String>),
     Read,
-    Raise,
+    RaiseTo(u64),
+}
+
+/// What the counter is asked with, beyond the life of the environment's keys: its authorisation opens nothing.
+pub(crate) struct Counting {
+    record: SealRecord,
+    auth: Key32,
+    /// What the head says.
+    promised: u64,
 }
 
 impl Registry {
     /// Asks the counter of the TPM that is a seal of the root environment.
     pub(crate) async fn counter(self: &Arc<Self>, root: &Barrier, ask: Ask) -> Result<u64, DeviceError> {
-        let trouble = |sentence: &str| DeviceError::new(DeviceTrouble::Configuration, sentence);
+        let counting = self.counting(root).await?;
+        self.ask_counter(counting, ask).await
+    }
+
+    async fn counting(&self, root: &Barrier) -> Result<Counting, DeviceError> {
         let record = root.seal_record().await.map_err(|error| trouble(&error.to_string()))?;
         let auth = root.counter_auth().map_err(|error| trouble(&error.to_string()))?;
+        Ok(Counting { record, auth, promised: root.tpm_counter() })
+    }
+
+    async fn ask_counter(self: &Arc<Self>, counting: Counting, ask: Ask) -> Result<u64, DeviceError> {
         let registry = Arc::clone(self);
         let asked = tokio::task::spawn_blocking(move || {
-            let named = listed(&record).into_iter().zip(&record.wraps).find_map(|(listed, wrap)| {
+            let Counting { record, auth, .. } = &counting;
+            let named = listed(record).into_iter().zip(&record.wraps).find_map(|(listed, wrap)| {
                 let device = registry.devices.find(&listed.name, &EnvironmentPath::root()).ok()?;
                 device.has_counter().then_some((device, wrap))
             });
             let (device, wrap) = named
                 .ok_or_else(|| trouble("no seal of the store has a `counter_index` in the configuration"))?;
-            device.counter(
-                wrap,
-                &auth,
-                &match &ask {
-                    Ask::Define(owner) => Count::Define(owner.as_bytes()),
-                    Ask::Read => Count::Read,
-                    Ask::Raise => Count::Raise,
-                },
-            )
+            let count = match &ask {
+                Ask::Define(owner) => Count::Define(owner.as_bytes()),
+                Ask::Read => Count::Read,
+                Ask::RaiseTo(value) => Count::RaiseTo(*value),
+            };
+            let value = device.counter(wrap, auth, &count)?;
+            // Here, since nobody may be waiting any more.
+            registry.counted.store(value, Ordering::Release);
+            Ok(value)
         });
         asked.await.unwrap_or_else(|_| Err(trouble("the TPM's thread did not come to its end")))
     }
@@ -103,14 +122,38 @@ impl Registry {
         }
     }
 
-    /// Counts on once more before the keys go, unless the TPM takes its time: sealing waits for nobody.
-    pub(crate) async fn count_at_seal(self: &Arc<Self>, root: &Arc<Environment>) {
-        if root.barrier().tpm_counter() == 0 {
-            return;
+    /// Writes into the head that the counter is one further, while there are keys to write it with. [`Registry::count_at_seal`]
+    /// then sees to it, without any.
+    pub(crate) async fn promise_count(self: &Arc<Self>, root: &Arc<Environment>) -> Option<Counting> {
+        let head = root.barrier().tpm_counter();
+        if head == 0 {
+            return None;
         }
-        match tokio::time::timeout(AT_SEAL, self.count_on(root)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(cause)) => tracing::error!(cause, "sealed without raising the TPM's counter"),
+        // The head may be one ahead of the counter, and never two: so only where it is not ahead already. It is behind where
+        // holders have accepted an older store.
+        let counted = self.counted.load(Ordering::Acquire);
+        if counted >= head
+            && let Err(cause) = write(root, counted.saturating_add(1)).await
+        {
+            tracing::error!(cause, "sealed without raising the TPM's counter");
+            return None;
+        }
+        match self.counting(root.barrier()).await {
+            Ok(counting) => Some(counting),
+            Err(error) => {
+                tracing::error!(%error, "sealed without raising the TPM's counter");
+                None
+            }
+        }
+    }
+
+    /// Counts as far as the head says, unless the TPM takes its time: sealing waits for nobody.
+    pub(crate) async fn count_at_seal(self: &Arc<Self>, counting: Counting) {
+        let promised = counting.promised;
+        match tokio::time::timeout(AT_SEAL, self.ask_counter(counting, Ask::RaiseTo(promised))).await {
+            Ok(Ok(value)) if value == promised => {}
+            Ok(Ok(_)) => tracing::error!("sealed, and the TPM's counter is not where the store says"),
+            Ok(Err(error)) => tracing::error!(%error, "sealed without raising the TPM's counter"),
             Err(_) => tracing::error!("sealed without raising the TPM's counter: it takes its time"),
         }
     }
@@ -132,10 +175,14 @@ impl Registry {
         let asked = |error: DeviceError| error.sentence;
         let next = self.counter(root.barrier(), Ask::Read).await.map_err(asked)?.saturating_add(1);
         write(root, next).await?;
-        let now = self.counter(root.barrier(), Ask::Raise).await.map_err(asked)?;
-        // After a lost connection it may have been raised twice.
+        let now = self.counter(root.barrier(), Ask::RaiseTo(next)).await.map_err(asked)?;
+        // Whoever else may raise it has done so in between.
         if now == next { Ok(()) } else { write(root, now).await }
     }
+}
+
+fn trouble(sentence: &str) -> DeviceError {
+    DeviceError::new(DeviceTrouble::Configuration, sentence)
 }
 
 async fn write(root: &Arc<Environment>, value: u64) -> Result<(), String> {

@@ -129,7 +129,7 @@ impl Registry {
         let texts = made.shares.iter().map(Share::to_text).collect::<Result<Vec<_>, _>>();
         drop(texts.map_err(|_| Fault::Internal("a share can't be written as text"))?);
         let created =
-            Barrier::create(self.place(context), made.root_key, vec![made.escrow]).map_err(Fault::from)?;
+            Barrier::create(self.place(context), made.root_key, made.escrow).map_err(Fault::from)?;
         let (barrier, seal) = (Arc::clone(&created.barrier), made.seal);
         let entropy = Arc::clone(&self.entropy);
         let root_token =
@@ -196,11 +196,16 @@ impl Registry {
         let mut gate = self.gate.lock().await;
         let Some(open) = self.open() else { return };
         self.set_open(None);
-        if let Some(root) = open.at(&EnvironmentPath::root()) {
-            self.count_at_seal(root).await;
-        }
+        let counting = match open.at(&EnvironmentPath::root()) {
+            Some(root) => self.promise_count(root).await,
+            None => None,
+        };
         for environment in open.all().rev() {
             environment.shut().await;
+        }
+        // The keys do not wait for a TPM.
+        if let Some(counting) = counting {
+            self.count_at_seal(counting).await;
         }
         let mut status = (*self.seal_status()).clone();
         status.is_sealed = true;
@@ -218,6 +223,7 @@ impl Registry {
             }
         }
         self.status.store(Arc::new(status));
+        self.is_sealed_now();
     }
 
     pub(crate) fn place(&self, context: Context) -> Place {

@@ -71,12 +71,15 @@ pub struct Registry {
     /// Held by the one who does it.
     settling: Mutex<()>,
     jobs: Notify,
-    /// Counts seals: whoever holds what clients sent lets go of it.
+    /// Counts when a seal begins and when it is done, so it is odd while one is under way: whoever holds what clients sent
+    /// lets go of it.
     seals: watch::Sender<u64>,
     /// Held by the upload that is under way.
     pub(crate) uploading: Arc<Mutex<()>>,
     /// Whether the TPM's counter is to be raised.
     pub(crate) is_count_due: AtomicBool,
+    /// What the TPM's counter was when it was last asked; 0 before that.
+    pub(crate) counted: AtomicU64,
     /// Until when deleted environments wait, where the store could not be compacted; milliseconds since 1970.
     bury_after: AtomicU64,
 }
@@ -115,6 +118,7 @@ impl Registry {
             seals: watch::Sender::new(0),
             uploading: Arc::default(),
             is_count_due: AtomicBool::new(false),
+            counted: AtomicU64::new(0),
             bury_after: AtomicU64::new(0),
         })
     }
@@ -139,7 +143,12 @@ impl Registry {
         *self.seals.borrow() > 0
     }
 
-    /// Changes with every seal.
+    /// The keys are gone, and all that a seal waits for is done.
+    pub(crate) fn is_sealed_now(&self) {
+        self.seals.send_modify(|seals| *seals += 1);
+    }
+
+    /// Changes when a seal begins and when it is done: odd in between.
     #[must_use]
     pub fn seals(&self) -> watch::Receiver<u64> {
         self.seals.subscribe()

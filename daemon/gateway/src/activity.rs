@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 /// What happens on one connection.
 pub(crate) struct Activity {
     begun: Instant,
+    /// Requests whose answer is not made.
+    unanswered: AtomicUsize,
+    /// When the last one was, in milliseconds since `begun`.
+    answered: AtomicU64,
     /// Requests that are not answered whole.
     open: AtomicUsize,
     /// When the last one was, in milliseconds since `begun`.
@@ -17,7 +21,10 @@ pub(crate) struct Activity {
 }
 
 /// One request, from its header to the end of its answer.
-pub(crate) struct Busy(Arc<Activity>);
+pub(crate) struct Busy {
+    activity: Arc<Activity>,
+    is_answered: bool,
+}
 
 /// An answer's body that counts as activity until it is handed over.
 pub(crate) struct Attended<B> {
@@ -27,15 +34,30 @@ pub(crate) struct Attended<B> {
 
 impl Activity {
     pub(crate) fn begin() -> Self {
-        Self { begun: Instant::now(), open: AtomicUsize::new(0), last: AtomicU64::new(0) }
+        Self {
+            begun: Instant::now(),
+            unanswered: AtomicUsize::new(0),
+            answered: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
+        }
     }
 
     /// Resolves when no request was open for as long as `silence`.
     pub(crate) async fn idle_for(&self, silence: Duration) {
+        self.none_for(silence, &self.open, &self.last).await;
+    }
+
+    /// Resolves when no request was without its answer for as long as `silence`, whether the client has read it or not.
+    pub(crate) async fn answered_for(&self, silence: Duration) {
+        self.none_for(silence, &self.unanswered, &self.answered).await;
+    }
+
+    async fn none_for(&self, silence: Duration, count: &AtomicUsize, last: &AtomicU64) {
         loop {
             let since =
-                self.begun.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Acquire)));
-            if self.open.load(Ordering::Acquire) > 0 {
+                self.begun.elapsed().saturating_sub(Duration::from_millis(last.load(Ordering::Acquire)));
+            if count.load(Ordering::Acquire) > 0 {
                 tokio::time::sleep(silence).await;
             } else if since >= silence {
                 return;
@@ -44,20 +66,33 @@ impl Activity {
             }
         }
     }
+
+    fn ends(&self, count: &AtomicUsize, last: &AtomicU64) {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        last.store(now, Ordering::Release);
+        count.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Busy {
     pub(crate) fn begin(activity: &Arc<Activity>) -> Self {
         activity.open.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(activity))
+        activity.unanswered.fetch_add(1, Ordering::AcqRel);
+        Self { activity: Arc::clone(activity), is_answered: false }
+    }
+
+    /// The answer is made, and its client may take its time to read it.
+    pub(crate) fn answered(&mut self) {
+        if !std::mem::replace(&mut self.is_answered, true) {
+            self.activity.ends(&self.activity.unanswered, &self.activity.answered);
+        }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let now = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last.store(now, Ordering::Release);
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.answered();
+        self.activity.ends(&self.activity.open, &self.activity.last);
     }
 }
 

@@ -117,11 +117,13 @@ async fn connection(
     let stream = tokio::time::timeout(gateway.limits.handshake, accept).await.ok()?.ok()?;
     let peer = Peer::of(address, stream.get_ref().1)?;
     let (activity, silence) = (Arc::new(Activity::begin()), gateway.limits.header);
-    let asked = Arc::clone(&activity);
+    let (asked, seals) = (Arc::clone(&activity), endings.seals.clone());
     let service = service_fn(move |request| {
-        let (gateway, peer, busy) = (Arc::clone(&gateway), peer.clone(), Busy::begin(&asked));
+        let (gateway, peer, mut busy) = (Arc::clone(&gateway), peer.clone(), Busy::begin(&asked));
+        let seals = seals.clone();
         async move {
-            let reply = pipeline::serve(&gateway, &peer, request).await;
+            let reply = pipeline::serve(&gateway, &peer, request, seals).await;
+            busy.answered();
             Ok::<_, Infallible>(reply.map(|body| Attended { body, _busy: busy }))
         }
     });
@@ -134,11 +136,18 @@ async fn connection(
         () = endings.first() => served.as_mut().graceful_shutdown(),
     }
     tokio::select! {
+        // First, so that what is to be written is written.
+        biased;
         _ended = served => {}
         () = activity.idle_for(silence) => {}
+        () = endings.sealed(&activity) => {}
     }
     Some(())
 }
+
+/// How long a connection has to end well, when the daemon is sealed and nothing asked over it is unanswered. Then it is
+/// dropped, with what lies in its buffers: half a request, or an answer that its client does not read.
+const AFTER_SEAL: Duration = Duration::from_millis(10);
 
 /// What ends a connection once that is answered which was asked over it: the daemon stops; or it is sealed, and what
 /// clients sent last would stay in the connections' buffers.
@@ -153,6 +162,14 @@ impl Endings {
         tokio::select! {
             _sealed = self.seals.changed() => {}
             _stopped = self.stop.changed() => {}
+        }
+    }
+
+    /// Resolves when a seal is done and nothing is left to answer.
+    async fn sealed(&mut self, activity: &Activity) {
+        if self.seals.wait_for(|seals| *seals > 0 && seals.is_multiple_of(2)).await.is_ok() {
+            tokio::time::sleep(AFTER_SEAL).await;
+            activity.answered_for(AFTER_SEAL).await;
         }
     }
 }

@@ -13,7 +13,7 @@ use coffer_types::Clock;
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// What the door needs of the house.
 pub struct Gateway {
@@ -39,24 +39,39 @@ impl Gateway {
     }
 }
 
-/// Answers one request of a connection.
-pub(crate) async fn serve(gateway: &Gateway, peer: &Peer, request: http::Request<Incoming>) -> Reply {
+/// Answers one request of a connection; `seals` has seen what there was when that was made.
+pub(crate) async fn serve(
+    gateway: &Gateway,
+    peer: &Peer,
+    request: http::Request<Incoming>,
+    seals: watch::Receiver<u64>,
+) -> Reply {
     let begun = Instant::now();
     let is_head = request.method() == http::Method::HEAD;
-    let reply = receive(gateway, peer, request).await.unwrap_or_else(|stop| stop.reply(gateway));
+    let reply = receive(gateway, peer, request, seals).await.unwrap_or_else(|stop| stop.reply(gateway));
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     gateway.metrics.answered(reply.status().as_u16(), micros);
     // Without a length either: clients that send HEAD as a method of their own wait for what it announces.
     if is_head { reply::without_body(reply) } else { reply }
 }
 
-async fn receive(gateway: &Gateway, peer: &Peer, request: http::Request<Incoming>) -> Result<Reply, Stop> {
+async fn receive(
+    gateway: &Gateway,
+    peer: &Peer,
+    request: http::Request<Incoming>,
+    mut seals: watch::Receiver<u64>,
+) -> Result<Reply, Stop> {
     let (head, body) = request.into_parts();
     let mut received = Received::of(head)?;
     if public::takes_upload(&received) {
         return Ok(public::restore(gateway, body).await);
     }
-    received.read_body(body, &gateway.limits, &gateway.memory).await?;
+    tokio::select! {
+        biased;
+        read = received.read_body(body, &gateway.limits, &gateway.memory) => read?,
+        // A body that takes its time does not outlive a seal.
+        _sealed = seals.changed() => return Err(Fault::Sealed.into()),
+    }
     match public::answer(gateway, &received).await {
         Some(reply) => Ok(reply),
         None => walk(gateway, peer, received).await,

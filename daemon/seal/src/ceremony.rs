@@ -7,7 +7,7 @@ use crate::{
     seal::shamir_wraps,
     shamir::{self, Point},
 };
-use coffer_secmem::Key32;
+use coffer_secmem::{Key32, leaving_nothing};
 use coffer_types::Entropy;
 use keystore_format::{
     seal_record::{SealRecord, ShamirParameters, Wrap, WrapType},
@@ -55,6 +55,10 @@ impl UnsealProgress {
     /// # Errors
     /// Why the share is refused; progress stays. Only with [`ShareError::Seal`] does the ceremony start over.
     pub fn offer(&mut self, text: &str, seal: &Seal, entropy: &dyn Entropy) -> Result<Offered, ShareError> {
+        leaving_nothing(|| self.offered(text, seal, entropy))
+    }
+
+    fn offered(&mut self, text: &str, seal: &Seal, entropy: &dyn Entropy) -> Result<Offered, ShareError> {
         let share = Share::parse_any(text).map_err(|error| ShareError::of_text(text, error))?;
         let parameters = judge(&share, seal)?;
         let repeated = self.held.iter().any(|held| held.set_id == share.set_id && held.point.x == share.x);

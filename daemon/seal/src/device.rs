@@ -82,8 +82,8 @@ pub enum Count<'a> {
     Define(&'a [u8]),
     /// Its value.
     Read,
-    /// To count one on.
-    Raise,
+    /// To count one on, where that gives this value: asked twice, it counts once.
+    RaiseTo(u64),
 }
 
 /// Something outside the daemon that wraps root keys. Calls block.

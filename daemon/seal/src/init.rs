@@ -1,6 +1,6 @@
 //! The seal of a new environment: by shares, or inherited from the environment above.
 use crate::{SealError, shamir, shamir::Threshold};
-use coffer_secmem::Key32;
+use coffer_secmem::{Key32, leaving_nothing};
 use coffer_types::{Entropy, WrapId};
 use keystore_format::{
     kdf::Context,
@@ -20,7 +20,7 @@ pub struct Initialised {
     /// For their holders.
     pub shares: Vec<Share>,
     /// For the keyring, so that the root key can be rotated without the holders.
-    pub escrow: EscrowedKek,
+    pub escrow: Vec<EscrowedKek>,
 }
 
 /// A new child's root key, sealed by its parent.
@@ -37,6 +37,11 @@ impl Initialised {
     /// # Errors
     /// [`SealError::Entropy`].
     pub fn new(context: Context, threshold: Threshold, entropy: &dyn Entropy) -> Result<Self, SealError> {
+        leaving_nothing(|| Self::made(context, threshold, entropy))
+    }
+
+    /// Keys that are moved leave copies, so what is given back holds none itself: they lie behind a pointer.
+    fn made(context: Context, threshold: Threshold, entropy: &dyn Entropy) -> Result<Self, SealError> {
         let (root_key, kek) = (random_key(entropy)?, random_key(entropy)?);
         let id = WrapId(coffer_types::random(entropy)?);
         let set_id = share::set_id(kek.expose(), &context, id);
@@ -50,7 +55,7 @@ impl Initialised {
         let mut seal = seal_of(context, &root_key, WrapType::Shamir, id, parameters, &kek, entropy)?;
         seal.share_digests =
             shares.iter().map(|share| ShareDigest { set_id, digest: share.digest() }).collect();
-        let escrow = EscrowedKek { wrap: id, kek: Zeroizing::new(*kek.expose()) };
+        let escrow = vec![EscrowedKek { wrap: id, kek: Zeroizing::new(*kek.expose()) }];
         Ok(Self { root_key, seal, shares, escrow })
     }
 }

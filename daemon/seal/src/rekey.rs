@@ -11,7 +11,7 @@ use crate::{
     seals::{NamedWrap, name, replaced},
     shamir,
 };
-use coffer_secmem::Key32;
+use coffer_secmem::{Key32, leaving_nothing};
 use coffer_types::{Entropy, WrapId};
 use keystore_format::{
     kdf::Context,
@@ -51,7 +51,7 @@ impl NewShares {
         let k = threshold.threshold();
         let share =
             |point: shamir::Point| Share { set_id, x: point.x, k, y: Zeroizing::new(*point.y.expose()) };
-        let shares = points.into_iter().map(share).collect();
+        let shares = leaving_nothing(|| points.into_iter().map(share).collect());
         Ok(Self { shared: SharedKek { wrap, kek }, threshold, set_id, shares })
     }
 

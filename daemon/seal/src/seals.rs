@@ -6,7 +6,7 @@ use crate::{
     SealError,
     rekey::{NewShares, next, shared_wrap},
 };
-use coffer_secmem::Key32;
+use coffer_secmem::{Key32, leaving_nothing};
 use coffer_types::Entropy;
 use keystore_format::{
     ids::WrapId,
@@ -198,7 +198,8 @@ pub fn first(
     let none = SealRecord { ctx, root_id, generation: 0, wraps, share_digests, tail };
     let mut escrow = Vec::new();
     let change = SealChange { add, shares, remove: Vec::new() };
-    Ok((changed(none, &mut escrow, root_key, &change, entropy)?, escrow))
+    let record = leaving_nothing(|| changed(none, &mut escrow, root_key, &change, entropy))?;
+    Ok((record, escrow))
 }
 
 /// The other wraps of a record under another root key, each in the place of the one of its name.

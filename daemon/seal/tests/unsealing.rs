@@ -294,9 +294,9 @@ fn what_init_makes_is_consistent_and_never_the_same_twice() {
     assert_eq!(one.seal.share_digests.len(), 3);
     // The escrowed KEK opens the wrap it names: a rotation of the root key needs no holder.
     let wrap = &one.seal.wraps[0];
-    assert_eq!(one.escrow.wrap, wrap.id);
+    assert_eq!(one.escrow[0].wrap, wrap.id);
     let opened =
-        seal_record::unwrap_root(&one.escrow.kek, &HERE, wrap.id, &one.seal.root_id, &wrap.blob).unwrap();
+        seal_record::unwrap_root(&one.escrow[0].kek, &HERE, wrap.id, &one.seal.root_id, &wrap.blob).unwrap();
     assert_eq!(*opened, *one.root_key.expose());
     assert_eq!(seal_of(&one).status().wraps, [WrapType::Shamir]);
     let failed = Initialised::new(HERE, Threshold::new(3, 2).unwrap(), &NoEntropy);

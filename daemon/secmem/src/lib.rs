@@ -2,7 +2,7 @@
 //! no core dump, no debugger and no other process finds them; where the kernel has none, in locked pages kept out of
 //! dumps. What is freed is cleared first.
 //!
-//! The only `unsafe` of the workspace is here, in `arena.rs` and in `pages.rs` below it.
+//! The only `unsafe` of the workspace is here, in `arena.rs`, in `pages.rs` below it, and in `traces.rs`.
 //!
 //! Deliberately missing: `Debug`, `Clone` and every form of serialisation, so that a key can't end in a log by accident.
 //!
@@ -51,8 +51,10 @@ mod bytes;
 mod harden;
 mod key;
 mod pages;
+mod traces;
 
 pub use arena::{Backing, backing, mapped_bytes};
 pub use bytes::SecretBytes;
 pub use harden::{Hardening, Step, harden};
 pub use key::{Key, Key32, Key64};
+pub use traces::{clear_registers, leaving_nothing, rest};

@@ -127,6 +127,8 @@ impl<E: Engine> Hands<E> {
                 }
             }
             if next.is_none() {
+                // Works seal records: a thread that waits shall hold nothing of what it did.
+                coffer_secmem::rest();
                 next = waiting.blocking_recv();
             }
         }

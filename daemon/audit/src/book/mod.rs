@@ -136,6 +136,7 @@ impl Book {
             failed => failed,
         };
         self.journal.detach(self.environment, self.signer.get());
+        self.opening_keys.forget();
         done
     }
 

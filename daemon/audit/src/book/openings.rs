@@ -26,6 +26,13 @@ pub(super) struct OpeningKey {
 #[derive(Default)]
 pub(super) struct OpeningKeys(Mutex<HashMap<[u8; 16], Arc<OpeningKey>>>);
 
+impl OpeningKeys {
+    /// Clears them, whoever still holds the book.
+    pub(super) fn forget(&self) {
+        lock(&self.0).clear();
+    }
+}
+
 impl Book {
     /// The opening key for whoever asks, made where there is none.
     pub(super) async fn opening_key(&self, facts: &Facts) -> Result<Arc<OpeningKey>, Unrecorded> {

@@ -31,7 +31,7 @@ pub(crate) async fn work<T: Send + 'static>(
     let broken = |_| Fault::Internal("a password could not be worked on");
     let place = PLACES.acquire().await.map_err(|_| Fault::Internal("a password could not be worked on"))?;
     let done = spawn_blocking(move || {
-        let done = job();
+        let done = coffer_secmem::leaving_nothing(job);
         drop(place);
         done
     });

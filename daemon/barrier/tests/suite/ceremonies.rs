@@ -52,10 +52,11 @@ impl House {
         let lab = Lab::new();
         let store: Arc<dyn Store> = Arc::new(disk.open().unwrap());
         let made = Initialised::new(context(PROD), threshold(), &*lab.entropy).unwrap();
-        let shared = SharedKek { wrap: made.escrow.wrap, kek: Key32::from_bytes(&mut { *made.escrow.kek }) };
+        let escrowed = &made.escrow[0];
+        let shared = SharedKek { wrap: escrowed.wrap, kek: Key32::from_bytes(&mut { *escrowed.kek }) };
         let set = Set { shares: texts(&made.shares), shared };
         let root = made.root_key.duplicate();
-        let created = Barrier::create(lab.place(&store, PROD), made.root_key, vec![made.escrow]).unwrap();
+        let created = Barrier::create(lab.place(&store, PROD), made.root_key, made.escrow).unwrap();
         let barrier = Arc::clone(&created.barrier);
         raw(&store, move |transaction| created.write(transaction, &made.seal).unwrap()).await;
         put(&barrier, "kept", "well").await;

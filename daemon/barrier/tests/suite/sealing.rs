@@ -15,7 +15,7 @@ async fn init(lab: &Lab, store: &Arc<dyn Store>, environment: u8) -> (Arc<Barrie
     let threshold = Threshold::new(3, 2).unwrap();
     let made = Initialised::new(context(environment), threshold, &*lab.entropy).unwrap();
     let shares = made.shares.iter().map(|share| share.to_text().unwrap().to_string()).collect();
-    let created = Barrier::create(lab.place(store, environment), made.root_key, vec![made.escrow]).unwrap();
+    let created = Barrier::create(lab.place(store, environment), made.root_key, made.escrow).unwrap();
     let barrier = Arc::clone(&created.barrier);
     raw(store, move |transaction| created.write(transaction, &made.seal).unwrap()).await;
     (barrier, shares)

@@ -271,7 +271,7 @@ pub(super) async fn apart<T: Send + 'static>(
     if key_type.is_aead() {
         return work();
     }
-    tokio::task::spawn_blocking(work)
+    tokio::task::spawn_blocking(|| coffer_secmem::leaving_nothing(work))
         .await
         .map_err(|_| Fault::Internal("a transit operation was broken off"))?
 }

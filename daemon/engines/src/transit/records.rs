@@ -18,6 +18,7 @@ use coffer_types::{CanonicalPath, Entropy, Kind, Timestamp};
 use zeroize::Zeroizing;
 
 const FORMAT: u8 = 1;
+const MAC_KEY_LEN: usize = 32;
 const DELETION_ALLOWED: u8 = 1;
 const DAMAGED: Fault = Fault::Internal("a transit record is of a newer build, or was altered");
 
@@ -44,16 +45,16 @@ pub(super) struct Key {
 /// One version of a key. No `Debug`, no `Clone`.
 pub(super) struct Version {
     pub(super) created: Timestamp,
-    /// For `hmac`: independent of the key itself.
-    pub(super) mac_key: Zeroizing<[u8; 32]>,
+    /// For `hmac`: independent of the key itself. 32 bytes, behind a pointer: a version is moved about.
+    pub(super) mac_key: Zeroizing<Vec<u8>>,
     pub(super) material: Material,
 }
 
 impl Version {
     /// A new version. Takes up to seconds for RSA.
     pub(super) fn generate(key_type: KeyType, entropy: &dyn Entropy) -> Result<Self, Fault> {
-        let mut mac_key = Zeroizing::new([0; 32]);
-        entropy.fill(&mut *mac_key)?;
+        let mut mac_key = Zeroizing::new(vec![0; MAC_KEY_LEN]);
+        entropy.fill(&mut mac_key)?;
         Ok(Self { created: Timestamp::default(), mac_key, material: key_type.generate(entropy)? })
     }
 
@@ -146,7 +147,7 @@ impl Key {
         out.extend_from_slice(&u32::try_from(self.versions.len()).map_err(|_| DAMAGED)?.to_be_bytes());
         for version in &self.versions {
             out.extend_from_slice(&version.created.0.to_be_bytes());
-            out.extend_from_slice(&*version.mac_key);
+            out.extend_from_slice(&version.mac_key);
             for part in [&*version.material.secret, &version.material.public] {
                 out.extend_from_slice(&u16::try_from(part.len()).map_err(|_| DAMAGED)?.to_be_bytes());
                 out.extend_from_slice(part);
@@ -180,7 +181,7 @@ impl Key {
         key.first.checked_add(count).filter(|_| count > 0)?;
         for _ in 0..count {
             let created = Timestamp(from.u64()?);
-            let mac_key = Zeroizing::new(from.array()?);
+            let mac_key = Zeroizing::new(from.take(MAC_KEY_LEN)?.to_vec());
             let secret = Zeroizing::new(from.part()?.to_vec());
             let material = Material { secret, public: from.part()?.to_vec() };
             key.versions.push(Version { created, mac_key, material });

@@ -170,7 +170,7 @@ fn mac_key(version: &Version, hash: Hash) -> Result<hmac::Key, Sentence> {
         Hash::Sha512 => hmac::HMAC_SHA512,
         _ => return Err("an HMAC is made with sha2-224, sha2-256, sha2-384 or sha2-512".into()),
     };
-    Ok(hmac::Key::new(algorithm, &*version.mac_key))
+    Ok(hmac::Key::new(algorithm, &version.mac_key))
 }
 
 /// Reads `text` as the name of a key type and of a hash, and as the query of a signature: what is read has that name,

@@ -4,7 +4,7 @@ use crate::{
     device::{Binding, Count, Device, DeviceError, DeviceTrouble, Given},
     seals::{ListedWrap, NamedWrap},
 };
-use coffer_secmem::Key32;
+use coffer_secmem::{Key32, leaving_nothing};
 use coffer_types::{Entropy, EnvironmentPath, WrapId};
 use keystore_format::{
     kdf::Context,
@@ -64,7 +64,7 @@ impl NamedDevice {
     /// # Errors
     /// Why the device could not.
     pub fn counter(&self, wrap: &Wrap, auth: &Key32, count: &Count<'_>) -> Result<u64, DeviceError> {
-        lock(&self.device).counter(wrap, auth, count)
+        leaving_nothing(|| lock(&self.device).counter(wrap, auth, count))
     }
 
     /// Whether it may seal this environment.
@@ -131,7 +131,7 @@ impl NamedDevice {
             lock(&self.unopened).remove(&older.id);
         }
         let mut device = lock(&self.device);
-        let made = device.enroll(root_key, &binding, older, given)?;
+        let made = leaving_nothing(|| device.enroll(root_key, &binding, older, given))?;
         let wrap = Wrap {
             id,
             wrap_type: self.wrap_type,
@@ -139,7 +139,7 @@ impl NamedDevice {
             parameters: made.parameters,
             blob: made.blob,
         };
-        let proof = device.unwrap_given(&wrap, &binding, &pin_of(given))?;
+        let proof = leaving_nothing(|| device.unwrap_given(&wrap, &binding, &pin_of(given)))?;
         if seal_record::root_id(proof.expose(), &context) != root_id {
             return Err(DeviceError::new(
                 DeviceTrouble::Failed,
@@ -201,7 +201,7 @@ impl NamedDevice {
             ));
         }
         let binding = Binding { context, wrap: wrap.id, root_id };
-        let root_key = lock(&self.device).unwrap_given(wrap, &binding, given)?;
+        let root_key = leaving_nothing(|| lock(&self.device).unwrap_given(wrap, &binding, given))?;
         let is_its = seal_record::root_id(root_key.expose(), &context) == root_id;
         if is_its { Ok(root_key) } else { Err(altered()) }
     }
@@ -214,7 +214,7 @@ impl NamedDevice {
         if wrap.wrap_type != self.wrap_type {
             return Err(other_type());
         }
-        lock(&self.device).approve(wrap, owner_password, is_withdrawn)?;
+        leaving_nothing(|| lock(&self.device).approve(wrap, owner_password, is_withdrawn))?;
         // Whether it opens now is seen when it is asked to.
         lock(&self.unopened).remove(&wrap.id);
         Ok(())

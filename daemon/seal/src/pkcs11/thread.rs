@@ -73,7 +73,7 @@ fn spawn(path: PathBuf) -> Result<Sender<Job>, DeviceError> {
     let spawned = thread::Builder::new().name("hsm".to_owned()).spawn(move || {
         let mut module = Module::new(path);
         for job in queue {
-            job(&mut module);
+            coffer_secmem::leaving_nothing(|| job(&mut module));
         }
     });
     match spawned {

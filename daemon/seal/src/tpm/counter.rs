@@ -46,10 +46,14 @@ impl Counter {
         self.value(tpm, &mut session, auth)
     }
 
-    /// Counts one on, and gives the new value.
-    pub(super) fn increment(self, tpm: &mut Tpm, srk: &Srk, auth: &[u8; 32]) -> Result<u64> {
+    /// Counts one on where that gives `wanted`, and gives the value that it then has. May be repeated.
+    pub(super) fn raise_to(self, tpm: &mut Tpm, srk: &Srk, auth: &[u8; 32], wanted: u64) -> Result<u64> {
         self.check(tpm)?;
         let mut session = Session::start(tpm, srk, Kind::Hmac)?;
+        let value = self.value(tpm, &mut session, auth)?;
+        if value.checked_add(1) != Some(wanted) {
+            return Ok(value);
+        }
         self.raise(tpm, &mut session, auth, true)?;
         self.value(tpm, &mut session, auth)
     }

@@ -186,19 +186,21 @@ impl TpmDevice {
         })
     }
 
-    /// Raises a counter by one and gives its new value. After a lost connection it may have been raised by two.
+    /// Raises a counter by one where that gives `wanted`, and gives the value that it then has. After a lost connection it is
+    /// asked again, and so is raised once.
     ///
     /// # Errors
     /// As [`TpmDevice::read_counter`].
-    pub fn increment_counter(
+    pub fn raise_counter(
         &mut self,
         index: u32,
         srk: &Name,
         auth: &Key32,
+        wanted: u64,
     ) -> std::result::Result<u64, DeviceError> {
         self.operate(|tpm| {
             let srk = Srk::find(tpm, Some(srk))?;
-            Counter(index).increment(tpm, &srk, auth.expose())
+            Counter(index).raise_to(tpm, &srk, auth.expose(), wanted)
         })
     }
 
@@ -417,7 +419,7 @@ impl Device for TpmDevice {
                 defined.or_else(|error| self.read_counter(index, &srk, auth).map_err(|_| error))
             }
             Count::Read => self.read_counter(index, &srk, auth),
-            Count::Raise => self.increment_counter(index, &srk, auth),
+            Count::RaiseTo(wanted) => self.raise_counter(index, &srk, auth, *wanted),
         }
     }
 

@@ -76,7 +76,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
     assert!(device().unwrap(&wrap, &binding).is_err(), "opened without a TPM");
     assert!(device().wrap(&key(), &binding).is_err(), "sealed without a TPM");
     assert!(device().approve(&owner).is_err(), "approved without a TPM");
-    assert!(device().increment_counter(0x0150_0001, &[0; 34], &key()).is_err(), "counted without a TPM");
+    assert!(device().raise_counter(0x0150_0001, &[0; 34], &key(), 1).is_err(), "counted without a TPM");
     let _ = device().srk_name();
     let _ = device().approval();
     let _ = device().health();

@@ -25,32 +25,34 @@ pub(super) fn ask<T: Send + 'static, F: Future<Output = Result<T, DeviceError>>>
     let deadline = Instant::now() + config.deadline;
     let its_config = Arc::clone(config);
     let spawned = thread::Builder::new().name("transit".to_owned()).spawn(move || {
-        // Without a worker of its own beside this thread, but for the resolver.
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(_) => return drop(answer.send(Err(no_thread()))),
-        };
-        let session = Session::open(its_config).map(Rc::new);
-        runtime.block_on(async {
-            let until = tokio::time::Instant::from_std(deadline);
-            let done = match &session {
-                Ok(session) => tokio::time::timeout_at(until, question(Rc::clone(session)))
-                    .await
-                    .unwrap_or_else(|_| Err(trouble::slow())),
-                Err(error) => Err(error.clone()),
+        coffer_secmem::leaving_nothing(move || {
+            // Without a worker of its own beside this thread, but for the resolver.
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(_) => return drop(answer.send(Err(no_thread()))),
             };
-            let went_well = done.is_ok();
-            // Nobody may be waiting any more; an answer that holds a key is cleared where it is dropped.
-            let _ = answer.send(done);
-            if let Ok(session) = session
-                && went_well
-            {
-                // Where it fails, `health` says so.
-                let _ = tokio::time::timeout(session.config.deadline, session.keep_token()).await;
-            }
-        });
-        // Without waiting for a resolver that hangs.
-        runtime.shutdown_background();
+            let session = Session::open(its_config).map(Rc::new);
+            runtime.block_on(async {
+                let until = tokio::time::Instant::from_std(deadline);
+                let done = match &session {
+                    Ok(session) => tokio::time::timeout_at(until, question(Rc::clone(session)))
+                        .await
+                        .unwrap_or_else(|_| Err(trouble::slow())),
+                    Err(error) => Err(error.clone()),
+                };
+                let went_well = done.is_ok();
+                // Nobody may be waiting any more; an answer that holds a key is cleared where it is dropped.
+                let _ = answer.send(done);
+                if let Ok(session) = session
+                    && went_well
+                {
+                    // Where it fails, `health` says so.
+                    let _ = tokio::time::timeout(session.config.deadline, session.keep_token()).await;
+                }
+            });
+            // Without waiting for a resolver that hangs.
+            runtime.shutdown_background();
+        })
     });
     if spawned.is_err() {
         return Err(no_thread());

@@ -13,7 +13,13 @@ fn a_counter_grows_outlives_a_restart_and_is_defined_once() {
     let srk = device.srk_name().unwrap();
     assert_eq!(device.read_counter(INDEX, &srk, &auth).unwrap(), first);
     for step in 1..=3 {
-        assert_eq!(device.increment_counter(INDEX, &srk, &auth).unwrap(), first + step);
+        // Asked twice, it counts once.
+        for _ in 0..2 {
+            assert_eq!(device.raise_counter(INDEX, &srk, &auth, first + step).unwrap(), first + step);
+        }
+    }
+    for wanted in [0, first, first + 5] {
+        assert_eq!(device.raise_counter(INDEX, &srk, &auth, wanted).unwrap(), first + 3, "wanted {wanted}");
     }
     let again = device.define_counter(INDEX, &owner(), &auth).map(drop);
     refusal(again, DeviceTrouble::NotAuthentic, "is there already");
@@ -34,7 +40,7 @@ fn a_counter_that_somebody_put_in_its_place_is_named() {
     let first = device.define_counter(INDEX, &owner(), &auth).unwrap();
     let srk = device.srk_name().unwrap();
     let other = Key32::derive(|key| key.fill(9));
-    let wrong = device.increment_counter(INDEX, &srk, &other).map(drop);
+    let wrong = device.raise_counter(INDEX, &srk, &other, first + 1).map(drop);
     refusal(wrong, DeviceTrouble::NotAuthentic, "does not know its authorisation");
 
     let index = format!("{INDEX:#x}");

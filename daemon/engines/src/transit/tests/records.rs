@@ -12,7 +12,7 @@ const COUNT: usize = 43;
 fn key() -> Key {
     let version = |byte: u8| Version {
         created: Timestamp(1_700_000_000_000 + u64::from(byte)),
-        mac_key: Zeroizing::new([byte; 32]),
+        mac_key: Zeroizing::new(vec![byte; 32]),
         material: Material { secret: Zeroizing::new(vec![byte; 32]), public: vec![byte ^ 0xff; 3] },
     };
     let mut key = Key::new(KeyType::Aes256Gcm, [9; 16], 4, version(1));

@@ -1,0 +1,70 @@
+//! A seal under a TPM that counts and does not answer: the keys do not wait for it.
+use super::keys::Keys;
+use super::world::without_secret_memory;
+use crate::stored;
+use coffer_tests::{Ask, Frozen, House, Search, Setup, TPM_OWNER, Tpm, is_root, skip};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_gone_while_a_seal_still_waits_for_the_tpm_to_count() {
+    if !is_root() {
+        return skip("only root can look into the memory of a process that is not dumpable");
+    }
+    let tpm = Tpm::new();
+    // With pages that can be looked into: whether keys are gone is seen nowhere else.
+    let mut setup = Setup { before: without_secret_memory(), ..Setup::default() };
+    tpm.configure(&mut setup, "tpm2", "counter_index = 0x01500001");
+    let mut house = House::with(setup).await;
+    [TPM_OWNER, "tpm-pin-1234"].iter().for_each(|secret| house.canaries.add(secret));
+    let root = house.root();
+    let add = json!({ "add": "tpm2", "pin": "tpm-pin-1234", "owner_password": TPM_OWNER });
+    let nonce = root.ask("POST", "sys/seals/change", add).await.ok().text("nonce");
+    for share in &house.shares[..2] {
+        root.ask("POST", "sys/seals/update", json!({ "key": share, "nonce": nonce })).await.done();
+    }
+    root.ask("POST", "sys/seals/counter", json!({ "owner_password": TPM_OWNER })).await.done();
+    house.environment("prod").await;
+    let search = search(&house);
+    let found = Frozen::now(house.pid()).memory(&search).hits;
+    assert!(!found.is_empty(), "no key is found while all are there");
+
+    let hanging = tpm.hang();
+    let (asked, mut found) = (Instant::now(), BTreeMap::new());
+    let sealing = tokio::spawn(async move { root.sys().seal().await });
+    loop {
+        let still = Frozen::now(house.pid());
+        let after = asked.elapsed();
+        assert!(
+            !sealing.is_finished(),
+            "sealed {after:?} after the request, and until then there was {found:?}"
+        );
+        found = still.memory(&search).hits;
+        if found.is_empty() {
+            break;
+        }
+        drop(still);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    sealing.await.unwrap().unwrap();
+    assert!(house.log().contains("it takes its time"), "the TPM that did not answer is not told of");
+    // The head is one ahead, as after a crash, and the store opens.
+    house.kill9();
+    drop(hanging);
+    house.start_process().await;
+    house.unseal().await;
+    let prod = house.root().with_namespace("prod").unwrap();
+    prod.ask("GET", "sys/mounts", Value::Null).await.done();
+    house.restart().await;
+}
+
+/// For all keys but what the counter itself is asked with.
+fn search(house: &House) -> Search {
+    let (mut keys, mut search) = (Keys::default(), Search::new());
+    let still = Frozen::now(house.pid());
+    keys.learn(house, &still, &[stored::joined(&house.shares)]);
+    keys.without(&["counter's authorisation", "the node's own key"]);
+    keys.add_to(&mut search);
+    search
+}
