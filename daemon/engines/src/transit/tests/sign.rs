@@ -153,7 +153,7 @@ async fn a_mac_is_made_under_a_key_of_its_own_and_checked() {
     assert_eq!(lab.post("hmac/k", &body).await["hmac"], mac);
     let name = coffer_types::CanonicalPath::parse("k").unwrap();
     let key = super::super::records::Key::load(&lab.room().view, &name).await.ok().unwrap().unwrap();
-    let own = hmac::Key::new(hmac::HMAC_SHA256, &*key.versions[0].mac_key);
+    let own = hmac::Key::new(hmac::HMAC_SHA256, &key.versions[0].mac_key);
     assert_eq!(hmac::sign(&own, b"m").as_ref(), parts(&mac).1);
     assert_ne!(*key.versions[0].mac_key, key.versions[0].material.secret[..]);
     let check = |input: &str, mac: &str| format!(r#"{{"input":"{}","hmac":"{mac}"}}"#, b64(input));
