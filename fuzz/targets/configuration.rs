@@ -8,7 +8,7 @@ mod clock;
 #[allow(dead_code)]
 #[path = "../../daemon/src/config.rs"]
 mod config;
-#[path = "../../daemon/src/seals.rs"]
+#[path = "../../daemon/src/seals/mod.rs"]
 mod seals;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
