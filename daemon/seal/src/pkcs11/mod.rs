@@ -24,9 +24,13 @@ use keystore_format::{
     seal_record::{self, Wrap, WrapType},
 };
 use module::Client;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
 };
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -116,10 +120,22 @@ impl Device for Pkcs11Device {
     }
 }
 
+/// How long a device waits for its module when it is dropped.
+const PARTING: Duration = Duration::from_secs(1);
+
 impl Drop for Pkcs11Device {
     fn drop(&mut self) {
         let client = self.client;
-        // Where there is no thread, nothing is open.
-        let _ = thread::tell(&self.config.module, move |module| module.forget(client));
+        let (done, is_done) = mpsc::sync_channel(1);
+        let told = thread::tell(&self.config.module, move |module| {
+            module.forget(client);
+            // Nobody may be waiting any more.
+            let _ = done.send(());
+        });
+        // A process that ends while its module is in use takes it away under the thread, which crashes. Where there is no
+        // thread, nothing is open; a module that hangs is left alone.
+        if told.is_ok() {
+            let _ = is_done.recv_timeout(PARTING);
+        }
     }
 }

@@ -74,7 +74,7 @@ pub(crate) fn with_hsm(story: impl FnOnce(&Hsm)) {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&told.stdout) + String::from_utf8_lossy(&told.stderr);
-    assert!(told.status.success() && said.contains("1 passed"), "{said}");
+    assert!(told.status.success() && said.contains("1 passed"), "{}: {said}", told.status);
     for line in said.lines().filter(|line| line.starts_with("measured: ")) {
         println!("{line}");
     }
