@@ -2,8 +2,8 @@
 //! and what was moved leaves a copy of the key where it lay.
 use core::hint::black_box;
 
-/// More than any cipher here uses, in words of eight bytes: 8.6 KiB where AES has registers of 512 bits. Without optimisation each step keeps a copy of its own: then it
-/// is some 20 KiB.
+/// More than any cipher here uses, in words of eight bytes: 8.6 KiB where AES has registers of 512 bits. Without
+/// optimisation each step keeps a copy of its own: then it is some 20 KiB.
 const WORDS: usize = if cfg!(debug_assertions) { 8192 } else { 1536 };
 
 /// Runs `act`, which has a key in its hands, and clears the stack below the caller.

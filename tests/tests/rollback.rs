@@ -110,7 +110,11 @@ async fn leave_for_a_rollback_changes_nothing_where_there_is_none() {
 
 /// A house under a TPM that counts.
 async fn counted(tpm: &Tpm) -> House {
-    let mut setup = Setup::default();
+    counted_with(tpm, Setup::default()).await
+}
+
+/// The same, which differs from a plain one in more.
+pub(crate) async fn counted_with(tpm: &Tpm, mut setup: Setup) -> House {
     tpm.configure(&mut setup, "tpm2", "counter_index = 0x01500001");
     let house = House::with(setup).await;
     [TPM_OWNER, "tpm-pin-1234"].iter().for_each(|secret| house.canaries.add(secret));

@@ -78,8 +78,6 @@ pub(crate) struct Made {
 
 /// What a rekey puts in the place of what.
 pub(crate) struct NewKeys {
-    /// The new shares, as they leave.
-    pub(crate) handed_out: HandedOut,
     pub(crate) old: SharedKek,
     pub(crate) old_root: Key32,
     pub(crate) root: NewRoot,

@@ -54,10 +54,12 @@ pub(crate) async fn create(
     }
     let drawn = Drawn::new(wanted.holders.as_ref(), parent.entropy())?;
     let shares = wanted.shares.map(|threshold| NewShares::new(context, threshold, parent.entropy()));
-    let shares = shares.transpose().map_err(sealing::unsealable)?;
-    let handed_out = match &shares {
-        Some(new) => Some((drawn.hand_out(&new.shares)?, new.threshold().threshold())),
-        None => None,
+    let (shares, handed_out) = match shares.transpose().map_err(sealing::unsealable)? {
+        Some((new, shares)) => {
+            let needed = new.threshold().threshold();
+            (Some(new), Some((drawn.hand_out(&shares)?, needed)))
+        }
+        None => (None, None),
     };
     let (seal, escrow) = seals::first(context, &root_key, wraps, shares.as_ref(), parent.entropy())
         .map_err(sealing::unsealable)?;

@@ -29,21 +29,25 @@ pub struct SharedKek {
     pub kek: Key32,
 }
 
-/// Shares that are made and not in force.
+/// A set of shares that is made and not in force. It holds none of them: it may wait for days to be shown.
 pub struct NewShares {
     shared: SharedKek,
     threshold: Threshold,
     set_id: [u8; 8],
-    /// For their holders.
-    pub shares: Vec<Share>,
+    /// Of each share, as the seal record has them.
+    digests: Vec<[u8; 32]>,
 }
 
 impl NewShares {
-    /// Makes a KEK and splits it.
+    /// Makes a KEK and splits it: the set, and its shares, for their holders.
     ///
     /// # Errors
     /// [`SealError::Entropy`].
-    pub fn new(context: Context, threshold: Threshold, entropy: &dyn Entropy) -> Result<Self, SealError> {
+    pub fn new(
+        context: Context,
+        threshold: Threshold,
+        entropy: &dyn Entropy,
+    ) -> Result<(Self, Vec<Share>), SealError> {
         let kek = random_key(entropy)?;
         let wrap = WrapId(coffer_types::random(entropy)?);
         let set_id = share::set_id(kek.expose(), &context, wrap);
@@ -51,8 +55,9 @@ impl NewShares {
         let k = threshold.threshold();
         let share =
             |point: shamir::Point| Share { set_id, x: point.x, k, y: Zeroizing::new(*point.y.expose()) };
-        let shares = leaving_nothing(|| points.into_iter().map(share).collect());
-        Ok(Self { shared: SharedKek { wrap, kek }, threshold, set_id, shares })
+        let shares: Vec<Share> = leaving_nothing(|| points.into_iter().map(share).collect());
+        let digests = shares.iter().map(Share::digest).collect();
+        Ok((Self { shared: SharedKek { wrap, kek }, threshold, set_id, digests }, shares))
     }
 
     /// How many there are, and how many are needed.
@@ -83,10 +88,15 @@ impl NewShares {
         ShamirParameters { shares, threshold, set_id: self.set_id }.encode()
     }
 
-    /// Whether this is one of them, as it was handed out. In constant time over its values.
+    /// What the seal record holds of each share.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = ShareDigest> {
+        self.digests.iter().map(|digest| ShareDigest { set_id: self.set_id, digest: *digest })
+    }
+
+    /// Whether this is one of them, as it was handed out.
     #[must_use]
     pub fn holds(&self, share: &Share) -> bool {
-        share.set_id == self.set_id && self.shares.iter().any(|own| own.digest() == share.digest())
+        share.set_id == self.set_id && self.digests.contains(&share.digest())
     }
 }
 
@@ -122,7 +132,7 @@ pub fn rekeyed(
         wraps.push(wrapped(&record, root_key, old, parameters, WrapState::Pending, entropy)?);
     }
     let mut digests = record.share_digests.clone();
-    digests.extend(new.shares.iter().map(|share| ShareDigest { set_id: new.set_id, digest: share.digest() }));
+    digests.extend(new.digests());
     *escrow = [Some(&new.shared), (old_shares == OldShares::KeepAWayBack).then_some(old)]
         .into_iter()
         .flatten()

@@ -12,7 +12,7 @@ use keystore_format::{
     ids::WrapId,
     kdf::Context,
     keyring::EscrowedKek,
-    seal_record::{self, SealRecord, ShamirParameters, ShareDigest, Wrap, WrapState, WrapType},
+    seal_record::{self, SealRecord, ShamirParameters, Wrap, WrapState, WrapType},
     tail::Tail,
     tpm_wrap::TpmParameters,
     wrap_names,
@@ -169,8 +169,7 @@ pub fn changed(
             return Err(SealError::SharesThere);
         }
         wraps.push(shared_wrap(&record, root_key, shares, entropy)?);
-        let set_id = shares.set_id();
-        digests.extend(shares.shares.iter().map(|share| ShareDigest { set_id, digest: share.digest() }));
+        digests.extend(shares.digests());
         escrow.push(shares.escrowed());
         escrow.sort_by_key(|one| one.wrap);
     }

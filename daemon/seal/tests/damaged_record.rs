@@ -73,7 +73,7 @@ fn sealed() -> (tempfile::TempDir, Key32, Vec<u8>, Devices) {
     let root_key = Key32::derive(|key| key.fill(0xc1));
     let disk = devices.find("disk", &EnvironmentPath::root()).unwrap();
     let wrap = disk.wrap(&root_key, HERE, None, &Given::default(), &Os).unwrap();
-    let shares = NewShares::new(HERE, Threshold::new(2, 2).unwrap(), &Os).unwrap();
+    let (shares, _) = NewShares::new(HERE, Threshold::new(2, 2).unwrap(), &Os).unwrap();
     let (record, _) = seals::first(HERE, &root_key, vec![wrap], Some(&shares), &Os).unwrap();
     let record = record.encode(root_key.expose()).unwrap();
     (folder, root_key, record, devices)

@@ -1,9 +1,10 @@
 //! A seal under a TPM that counts and does not answer: the keys do not wait for it.
 use super::keys::Keys;
 use super::world::without_secret_memory;
+use crate::rollback::counted_with;
 use crate::stored;
-use coffer_tests::{Ask, Frozen, House, Search, Setup, TPM_OWNER, Tpm, is_root, skip};
-use serde_json::{Value, json};
+use coffer_tests::{Ask, Frozen, House, Search, Setup, Tpm, is_root, skip};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -14,18 +15,9 @@ async fn keys_are_gone_while_a_seal_still_waits_for_the_tpm_to_count() {
     }
     let tpm = Tpm::new();
     // With pages that can be looked into: whether keys are gone is seen nowhere else.
-    let mut setup = Setup { before: without_secret_memory(), ..Setup::default() };
-    tpm.configure(&mut setup, "tpm2", "counter_index = 0x01500001");
-    let mut house = House::with(setup).await;
-    [TPM_OWNER, "tpm-pin-1234"].iter().for_each(|secret| house.canaries.add(secret));
+    let setup = Setup { before: without_secret_memory(), ..Setup::default() };
+    let mut house = counted_with(&tpm, setup).await;
     let root = house.root();
-    let add = json!({ "add": "tpm2", "pin": "tpm-pin-1234", "owner_password": TPM_OWNER });
-    let nonce = root.ask("POST", "sys/seals/change", add).await.ok().text("nonce");
-    for share in &house.shares[..2] {
-        root.ask("POST", "sys/seals/update", json!({ "key": share, "nonce": nonce })).await.done();
-    }
-    root.ask("POST", "sys/seals/counter", json!({ "owner_password": TPM_OWNER })).await.done();
-    house.environment("prod").await;
     let search = search(&house);
     let found = Frozen::now(house.pid()).memory(&search).hits;
     assert!(!found.is_empty(), "no key is found while all are there");

@@ -65,7 +65,8 @@ impl House {
 
     async fn rekey(&mut self, old: &Set, old_shares: OldShares) -> Set {
         let entropy = Arc::clone(&self.lab.entropy);
-        let new = Arc::new(NewShares::new(context(PROD), threshold(), &*entropy).unwrap());
+        let (new, shares) = NewShares::new(context(PROD), threshold(), &*entropy).unwrap();
+        let (new, set_id) = (Arc::new(new), shares[0].set_id);
         let root = Key32::generate(&mut |bytes| coffer_types::Entropy::fill(&*entropy, bytes)).unwrap();
         let (made, old, fresh) = (Arc::clone(&new), twin(&old.shared), root.duplicate());
         reseal(&self.barrier, move |batch| {
@@ -76,8 +77,7 @@ impl House {
         })
         .await;
         self.root = root;
-        let set_id = new.shares[0].set_id;
-        let shares = texts(&new.shares);
+        let shares = texts(&shares);
         let shared = self.joined(&shares).await.unwrap().shared;
         assert_eq!(keystore_format::share::set_id(shared.kek.expose(), &context(PROD), shared.wrap), set_id);
         Set { shares, shared }

@@ -9,7 +9,7 @@
 //! no other form (decision 0094).
 use super::Desk;
 use crate::ceremonies::{
-    Collected, Drawn, Made, NewKeys, NewRoot, Rekey, collect, holders, prove, seal_of, threshold,
+    Collected, Drawn, HandedOut, Made, NewKeys, NewRoot, Rekey, collect, holders, prove, seal_of, threshold,
 };
 use crate::sealing::{reseal, unsealable, warn_of_pins, wrapped_anew};
 use crate::{Environment, Registry};
@@ -156,13 +156,13 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
         }
         Collected::Joined(joined) => joined,
     };
-    let new = NewShares::new(context, rekey.threshold, entropy).map_err(unsealable)?;
+    let (new, shares) = NewShares::new(context, rekey.threshold, entropy).map_err(unsealable)?;
+    let shares = drawn.hand_out(&shares)?;
     let root = rekey.root.as_ref().map_or_else(
         || NewRoot { root: joined.root_key.duplicate(), others: Arc::default() },
         NewRoot::duplicate,
     );
     let keys = Arc::new(NewKeys {
-        handed_out: drawn.hand_out(&new.shares)?,
         old: joined.shared,
         old_root: joined.root_key,
         root,
@@ -183,11 +183,12 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
     // In force with the commit, and not before: where it fails, the holders give their shares again.
     let in_force = (!is_verified_first).then(|| made(true));
     drop(ceremony);
-    let handed_out = move |keys: &NewKeys| {
-        let answer = Answer::system(handed_out(keys, &nonce, &proof, is_verified_first));
+    // The shares go with the answer, and stay nowhere.
+    let handed_out = move || {
+        let answer = Answer::system(handed_out(&shares, &nonce, &proof, is_verified_first));
         answer.commit("nonce", nonce.as_bytes())
     };
-    let Some(in_force) = in_force else { return Ok(Outcome::Answer(handed_out(&keys))) };
+    let Some(in_force) = in_force else { return Ok(Outcome::Answer(handed_out())) };
     let in_force = Arc::new(Mutex::new(Some(in_force)));
     let (environment, registry) = (Arc::clone(desk.environment), Arc::clone(desk.registry));
     Ok(Outcome::Change(Change::new(move |batch| {
@@ -199,14 +200,14 @@ pub(super) async fn update(desk: &Desk<'_>, params: &Params) -> Result<Outcome, 
                 rekey.made = in_force.lock().unwrap_or_else(PoisonError::into_inner).take();
             }
         }));
-        let answer = handed_out(&keys);
+        let answer = handed_out();
         Ok(warn_of_pins(answer, &registry, &environment, (&wraps, &keys.root.root)))
     })))
 }
 
-fn handed_out(keys: &NewKeys, nonce: &str, proof: &str, is_verified_first: bool) -> Object {
+fn handed_out(shares: &HandedOut, nonce: &str, proof: &str, is_verified_first: bool) -> Object {
     let answer = Object::new().boolean("complete", true).string("nonce", nonce);
-    keys.handed_out
+    shares
         .within(answer, "keys")
         .null("pgp_fingerprints")
         .boolean("backup", false)

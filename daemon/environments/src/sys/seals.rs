@@ -107,8 +107,8 @@ pub(super) async fn begin(desk: &Desk<'_>, params: &Params) -> Result<Outcome, F
             let entropy = desk.environment.entropy();
             let holders = holders(params, threshold)?;
             let drawn = Drawn::new(holders.as_ref(), entropy)?;
-            let new = NewShares::new(record.ctx, threshold, entropy).map_err(unsealable)?;
-            handed_out = Some(drawn.hand_out(&new.shares)?);
+            let (new, made) = NewShares::new(record.ctx, threshold, entropy).map_err(unsealable)?;
+            handed_out = Some(drawn.hand_out(&made)?);
             shares = Some(new);
         }
         Some(INHERIT) => made.push(inherited(desk.registry, desk.environment, &root_key)?),
